@@ -1,0 +1,236 @@
+"""Messages between client, worker and server."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, Field
+
+from core.schema.base import Message
+from core.schema.experiment import ExperimentConfig
+from core.schema.problem import Problem
+from core.schema.result import FailureKind, MetricPoint, RunResult
+from core.schema.track import Budget
+
+PROTOCOL_VERSION = 1
+"""Raised whenever an old worker could misunderstand a job."""
+MAX_METRIC_POINTS = 1000
+MAX_LOG_CHARACTERS = 64 * 1024
+
+
+class JobState(StrEnum):
+    """Where a job, and its run, stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Phase(StrEnum):
+    """What a run is doing."""
+
+    PREPARING_DATA = "preparing_data"
+    COMPILING = "compiling"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+
+
+class RunSpec(Message):
+    """All that training needs to know about a run."""
+
+    run_id: str
+    """Id of the run on the server, or of a local run's folder."""
+    track: str
+    """Track name."""
+    track_version: int
+    """Track version."""
+    experiment: ExperimentConfig
+    """Resolved config."""
+    seed: int = Field(ge=0)
+    """Seed of weights, data order and dropout."""
+    budget: Budget
+    """Bounds that the runner enforces."""
+    prices_usd_per_hour: dict[str, float] = Field(default_factory=dict)
+    """The track's price list."""
+
+
+class WorkerHello(Message):
+    """A worker introduces itself."""
+
+    protocol_version: int
+    """The worker's `PROTOCOL_VERSION`."""
+    name: str = Field(min_length=1, max_length=80)
+    """Name that its owner gave it; the same name is the same worker."""
+    device: str = Field(min_length=1, max_length=120)
+    """GPU model, or `cpu`."""
+    has_cuda: bool
+    """Whether it can run tracks that need a CUDA device."""
+    memory_bytes: int = Field(ge=0)
+    """Memory of the device."""
+    code_commit: str
+    """Version of the project on the worker."""
+
+
+class WorkerRegistration(Message):
+    """The server's answer to a worker."""
+
+    worker_id: str
+    """Id for all later calls."""
+    heartbeat_seconds: float
+    """How often a running job must be reported."""
+
+
+class JobOffer(Message):
+    """A job under lease."""
+
+    job_id: str
+    """Id of the job."""
+    lease_token: str
+    """Proof of the lease; every report carries it."""
+    attempt: int = Field(ge=1)
+    """First, second or third attempt."""
+    run: RunSpec
+    """What to train."""
+
+
+class Heartbeat(Message):
+    """A worker says that its job goes on."""
+
+    lease_token: str
+    """Proof of the lease."""
+    phase: Phase
+    """What the run is doing."""
+    completed: int = Field(ge=0)
+    """Units of the phase that are done."""
+    total: int = Field(ge=0)
+    """Units of the phase; 0 if unknown."""
+
+
+class HeartbeatReply(Message):
+    """The server's answer to a heartbeat."""
+
+    cancel: bool
+    """Whether the worker should stop the run."""
+
+
+class MetricBatch(Message):
+    """Metric points; the same step sent twice is stored once."""
+
+    lease_token: str
+    """Proof of the lease."""
+    points: tuple[MetricPoint, ...] = Field(max_length=MAX_METRIC_POINTS)
+    """In order of their steps."""
+
+
+class LogChunk(Message):
+    """A piece of the run's log; the same offset sent twice is stored once."""
+
+    lease_token: str
+    """Proof of the lease."""
+    offset: int = Field(ge=0)
+    """Characters of this attempt's log before the piece."""
+    text: str = Field(max_length=MAX_LOG_CHARACTERS)
+    """Log text."""
+
+
+class ResultReport(Message):
+    """A run's outcome."""
+
+    lease_token: str
+    """Proof of the lease."""
+    result: RunResult
+    """Measured values."""
+
+
+class FailureReport(Message):
+    """A run ended without a result."""
+
+    lease_token: str
+    """Proof of the lease."""
+    kind: FailureKind
+    """Class of the failure."""
+    message: str = Field(max_length=10_000)
+    """What happened, for the author."""
+
+
+class LeaseReturn(Message):
+    """A worker hands an unfinished job back, for instance because it is shutting down."""
+
+    lease_token: str
+    """Proof of the lease."""
+
+
+class SubmissionReceipt(Message):
+    """The server's answer to a submission."""
+
+    submission_id: str
+    """Id of the submission."""
+    run_id: str
+    """Id of the run that was queued."""
+    seed: int
+    """Its seed."""
+    experiment_hash: str
+    """Identity of the experiment."""
+    duplicate_of: str | None = None
+    """Id of the first submission of an equal experiment, which this one adds a seed to."""
+    jobs_ahead: int = Field(ge=0)
+    """Jobs that will be claimed before this one."""
+    url: str
+    """Page of the submission."""
+
+
+class RunStatus(Message):
+    """Where a run stands."""
+
+    run_id: str
+    """Id."""
+    submission_id: str
+    """The submission that asked for it."""
+    name: str
+    """The submission's name."""
+    track: str
+    """Track name."""
+    seed: int
+    """Seed."""
+    state: JobState
+    """State of the run's job."""
+    attempt: int
+    """Attempts begun."""
+    jobs_ahead: int | None
+    """Jobs before it, while it is queued."""
+    phase: Phase | None
+    """What it is doing, while it runs."""
+    completed: int
+    """Units of the phase that are done."""
+    total: int
+    """Units of the phase; 0 if unknown."""
+    latest: MetricPoint | None
+    """Newest metric point."""
+    result: RunResult | None
+    """Outcome, once it succeeded."""
+    cost_usd: float | None
+    """Compile and training time at the track's price; None if the device is not listed."""
+    failure: FailureKind | None
+    """Class of the failure, if it failed."""
+    failure_message: str
+    """What happened."""
+    created_at: AwareDatetime
+    """When it was queued."""
+    url: str
+    """Page of the submission."""
+
+
+class ErrorBody(Message):
+    """Every error answer of the API."""
+
+    kind: str
+    """Short machine-readable class, such as `invalid_submission` or `not_found`."""
+    message: str
+    """What is wrong and what to do, for a person."""
+    problems: tuple[Problem, ...] = ()
+    """All that is wrong with the input, where it is an input."""

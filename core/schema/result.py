@@ -1,0 +1,213 @@
+"""What a run reports: metrics on the way, the result at the end, and where it came from."""
+
+import hashlib
+import math
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field, computed_field
+
+from core.schema.base import Message
+from core.schema.experiment import TaskName
+
+EVALUATION_PROTOCOL = 1
+"""Raised whenever the same weights would score differently."""
+
+
+class FailureKind(StrEnum):
+    """The closed list of ways in which a run can end without a result."""
+
+    INVALID_CONFIG = "invalid_config"
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    WORKER_LOST = "worker_lost"
+    DATA_UNAVAILABLE = "data_unavailable"
+    INTERNAL_ERROR = "internal_error"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_platform_fault(self) -> bool:
+        """Whether the platform, not the submission, is at fault; only then is it retried."""
+        return self in (
+            FailureKind.WORKER_LOST,
+            FailureKind.DATA_UNAVAILABLE,
+            FailureKind.INTERNAL_ERROR,
+        )
+
+    @property
+    def advice(self) -> str:
+        """One sentence on what to do about it."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    FailureKind.INVALID_CONFIG: "Correct the settings that the message names and submit again.",
+    FailureKind.OUT_OF_MEMORY: "Make the model or the batch smaller, or accumulate gradients "
+    "over more, smaller parts.",
+    FailureKind.DIVERGED: "The loss stopped being a number: lower the learning rates or "
+    "lengthen the warm-up.",
+    FailureKind.BUDGET_EXCEEDED: "Train on fewer tokens or make the model cheaper.",
+    FailureKind.WORKER_LOST: "The worker stopped answering; the job is retried by itself.",
+    FailureKind.DATA_UNAVAILABLE: "The worker could not read the track's data; its owner should "
+    "check the connection or the mirror.",
+    FailureKind.INTERNAL_ERROR: "A fault of the platform; the job is retried by itself.",
+    FailureKind.CANCELLED: "Somebody cancelled this run.",
+}
+
+
+class MetricPoint(Message):
+    """Training metrics of one optimizer step."""
+
+    step: int = Field(ge=1)
+    """Optimizer steps done, counted from 1."""
+    tokens: int = Field(ge=0)
+    """Training tokens read so far."""
+    train_seconds: float = Field(ge=0.0)
+    """Time in optimizer steps so far, in seconds."""
+    train_loss: float
+    """Mean next-token loss of the step's batch, in nats, without auxiliary losses."""
+    learning_rate: float = Field(ge=0.0)
+    """Muon's learning rate in this step."""
+    adamw_learning_rate: float = Field(ge=0.0)
+    """AdamW's learning rate in this step."""
+    gradient_norm: float = Field(ge=0.0)
+    """Global L2 norm of the gradient before clipping."""
+    tokens_per_second: float = Field(ge=0.0)
+    """Training speed since the point before."""
+    val_loss: float | None = None
+    """Validation loss after the step, where it was measured."""
+    val_accuracy: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Top-1 accuracy after the step, where it was measured."""
+
+
+class TaskScore(Message):
+    """Score of a multiple-choice task; its JSON also carries what is computed from it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: TaskName
+    """Task."""
+    num_questions: int = Field(ge=1)
+    """Questions scored; all that the task has."""
+    acc: float = Field(ge=0.0, le=1.0)
+    """Share of questions whose right answer has the highest summed log-likelihood."""
+    acc_norm: float = Field(ge=0.0, le=1.0)
+    """The same with log-likelihood divided by the answer's length in bytes."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def acc_stderr(self) -> float:
+        """Binomial standard error of `acc`."""
+        return math.sqrt(self.acc * (1 - self.acc) / max(1, self.num_questions - 1))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def acc_norm_stderr(self) -> float:
+        """Binomial standard error of `acc_norm`."""
+        return math.sqrt(self.acc_norm * (1 - self.acc_norm) / max(1, self.num_questions - 1))
+
+
+class Timing(Message):
+    """Where the time went; evaluation is never inside `train_seconds`."""
+
+    data_seconds: float = Field(ge=0.0)
+    """Preparing or opening the token files."""
+    compile_seconds: float = Field(ge=0.0)
+    """Warm-up on dummy data; model and optimizer are restored after it."""
+    train_seconds: float = Field(ge=0.0)
+    """Optimizer steps alone, fenced by device synchronisation."""
+    eval_seconds: float = Field(ge=0.0)
+    """Validation and tasks."""
+
+
+class DataIdentity(Message):
+    """Hashes and sizes of the data as loaded."""
+
+    tokenizer_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the tokenizer's own serialisation."""
+    train_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the training tokens."""
+    train_tokens: int = Field(ge=1)
+    """Training tokens available."""
+    validation_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the validation tokens that are evaluated."""
+    validation_tokens: int = Field(ge=1)
+    """Tokens predicted in one validation."""
+    validation_bytes: int = Field(ge=1)
+    """UTF-8 bytes of the predicted tokens."""
+    evaluation_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the questions of all tasks, in order."""
+
+    def comparability_key(self, track: str, version: int) -> str:
+        """Sixteen hexadecimal digits; results are ranked together only under one key."""
+        parts = (
+            f"{track}@{version}",
+            self.tokenizer_hash,
+            f"{self.train_hash}:{self.train_tokens}",
+            f"{self.validation_hash}:{self.validation_tokens}:{self.validation_bytes}",
+            self.evaluation_hash,
+            f"protocol {EVALUATION_PROTOCOL}",
+        )
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+class Provenance(Message):
+    """What it takes to measure the same thing again."""
+
+    code_commit: str
+    """Git commit of the project; ends in `+changes` if the tree was not clean."""
+    packages: dict[str, str]
+    """Versions of the packages that shape numbers."""
+    python: str
+    """Python version."""
+    platform: str
+    """Operating system and processor."""
+    device: str
+    """GPU model, or `cpu`."""
+    driver: str
+    """GPU driver version; empty on a processor."""
+    compiled: bool
+    """Whether the training step was compiled."""
+    memory_cap_bytes: int | None = Field(default=None, ge=1)
+    """Cap enforced on the device, in bytes."""
+    data: DataIdentity
+    """What was trained and evaluated on."""
+
+
+class RunResult(Message):
+    """Outcome of one run; its JSON also carries what is computed from it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    seed: int = Field(ge=0)
+    """Seed of weights, data order and dropout."""
+    steps: int = Field(ge=1)
+    """Optimizer steps done."""
+    tokens: int = Field(ge=1)
+    """Training tokens read."""
+    stopped_early: bool
+    """Whether early stopping ended training."""
+    val_loss: float = Field(ge=0.0)
+    """Summed negative log-likelihood over predicted tokens, in nats."""
+    val_accuracy: float = Field(ge=0.0, le=1.0)
+    """Top-1 next-token accuracy."""
+    val_bpb: float = Field(ge=0.0)
+    """Bits per UTF-8 byte of validation text."""
+    tasks: tuple[TaskScore, ...] = ()
+    """Multiple-choice scores."""
+    timing: Timing
+    """Phases."""
+    tokens_per_second: float = Field(ge=0.0)
+    """Training tokens over `train_seconds`."""
+    peak_memory_bytes: int = Field(ge=0)
+    """Largest device memory in use; on a processor, of the process."""
+    num_parameters: int = Field(ge=1)
+    """Trained parameters."""
+    provenance: Provenance
+    """Where it came from."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def val_perplexity(self) -> float:
+        """exp of the validation loss."""
+        return math.exp(self.val_loss)

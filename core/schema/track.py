@@ -1,0 +1,98 @@
+"""A track: rules, budget and base config of one board."""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from core.schema.base import Config
+from core.schema.experiment import ExperimentConfig
+
+GIB = 1024**3
+
+
+class Budget(Config):
+    """Upper bounds of a run; a bound that a track does not set is absent from its file."""
+
+    training_flops_ratio: float | None = Field(default=None, gt=0.0)
+    """Training FLOPs by `core.estimate`, as a multiple of the baseline's."""
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps."""
+    cost_usd: float | None = Field(default=None, gt=0.0)
+    """Dollars for compile and training time, at the track's prices."""
+    memory_gib: float | None = Field(default=None, gt=0.0)
+    """Device memory, in GiB; the runner enforces it on larger devices."""
+
+
+class ReportedResult(Config):
+    """Figures that somebody else published; shown, never ranked."""
+
+    name: str
+    """Who or what was measured."""
+    source: str
+    """Where it was published, and how it was measured."""
+    device: str
+    """The device that they name."""
+    val_loss: float = Field(ge=0.0)
+    """Validation loss, in nats per token."""
+    val_accuracy: float = Field(ge=0.0, le=1.0)
+    """Top-1 next-token accuracy."""
+    val_perplexity: float = Field(ge=1.0)
+    """exp of the validation loss."""
+    total_seconds: float = Field(ge=0.0)
+    """Wall time, evaluation and compilation included."""
+    curve: tuple[tuple[int, float], ...] = ()
+    """(step, validation loss) on the way."""
+
+
+class TrackRules(Config):
+    """The contents of `track.yaml`."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
+    """Name of the folder under `baselines/`."""
+    version: int = Field(ge=1)
+    """Raised whenever results before and after must not be ranked together."""
+    title: str = Field(max_length=80)
+    """One line for the board."""
+    description: str
+    """What the track is for, in plain words."""
+    primary_metric: Literal["val_loss"] = "val_loss"
+    """The metric that ranks."""
+    device: Literal["any", "cuda"]
+    """What a worker must have."""
+    budget: Budget
+    """Bounds of a run."""
+    open_settings: tuple[str, ...] = Field(min_length=1)
+    """Dotted settings, or groups of them, that a submission may change."""
+    first_seed: int = Field(ge=0, le=2**31)
+    """Run n of an experiment has the seed first_seed + n, counted from 0."""
+    prices_usd_per_hour: dict[str, float]
+    """GPU model to hourly price, as of `prices_as_of`; `cpu` is a processor."""
+    prices_as_of: AwareDatetime
+    """When the price list was written."""
+    reported_elsewhere: tuple[ReportedResult, ...] = ()
+    """Published figures of others."""
+
+    def is_open(self, path: str) -> bool:
+        """Whether a submission may change the setting at a dotted path."""
+        return any(
+            path == setting or path.startswith(f"{setting}.") for setting in self.open_settings
+        )
+
+    def seed(self, index: int) -> int:
+        """Seed of an experiment's run number `index`, counted from 0."""
+        return self.first_seed + index
+
+    def price_usd_per_hour(self, device_name: str) -> float | None:
+        """Hourly price of the listed device whose name is the longest part of `device_name`."""
+        lowered = device_name.lower()
+        listed = [name for name in self.prices_usd_per_hour if name.lower() in lowered]
+        return self.prices_usd_per_hour[max(listed, key=len)] if listed else None
+
+
+class Track(Config):
+    """A track with its base config resolved."""
+
+    rules: TrackRules
+    """`track.yaml`."""
+    base: ExperimentConfig
+    """`config.yaml`."""

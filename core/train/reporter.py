@@ -1,0 +1,19 @@
+"""What a run tells, and asks, whoever started it."""
+
+from typing import Protocol
+
+from core.schema.job import Phase
+from core.schema.result import MetricPoint
+
+
+class Reporter(Protocol):
+    """Receives progress; every call returns at once."""
+
+    def phase(self, phase: Phase, completed: int, total: int) -> None:
+        """The run is in `phase` and has done `completed` of `total` units; 0 if unknown."""
+
+    def metric(self, point: MetricPoint) -> None:
+        """One optimizer step was measured."""
+
+    def should_stop(self) -> bool:
+        """Whether the run should write a checkpoint and raise `Interrupted`."""

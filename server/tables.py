@@ -1,0 +1,168 @@
+"""Database tables. Times are timezone-aware UTC; create rows with `Table.model_validate`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import field_validator
+from sqlalchemy import JSON, Column, DateTime, ForeignKey, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlmodel import Field, SQLModel
+
+from core.schema.job import JobState, Phase
+from core.schema.result import FailureKind
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite, which has no time zones, gets it back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Attach UTC where the database forgot it."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+class Experiment(SQLModel, table=True):
+    """A resolved config on a track version; equal configs are one row."""
+
+    hash: str = Field(primary_key=True, max_length=64)
+    track: str = Field(index=True, max_length=40)
+    track_version: int
+    config: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+
+
+class SubmissionRow(SQLModel, table=True):
+    """An author's YAML and what it resolved to."""
+
+    __tablename__ = "submission"
+
+    id: str = Field(primary_key=True, max_length=40)
+    experiment_hash: str = Field(foreign_key="experiment.hash", index=True)
+    track: str = Field(index=True, max_length=40)
+    name: str = Field(max_length=80)
+    author: str = Field(max_length=40, index=True)
+    hypothesis: str = Field(sa_type=Text)
+    built_on: str | None = Field(default=None, foreign_key="submission.id")
+    yaml: str = Field(sa_type=Text)
+    idempotency_key: str = Field(unique=True, max_length=80)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+
+
+class Run(SQLModel, table=True):
+    """One training and evaluation of one experiment with one seed, and its queue entry.
+
+    The measured columns repeat what `result` holds, for sorting and filtering.
+    """
+
+    __table_args__ = (UniqueConstraint("experiment_hash", "seed", name="uq_run_experiment_seed"),)
+
+    id: str = Field(primary_key=True, max_length=40)
+    experiment_hash: str = Field(foreign_key="experiment.hash", index=True)
+    seed: int
+    origin: str = Field(default="worker", max_length=20)
+    """`worker`, or `project` for a baseline run that comes with the project."""
+    note: str = Field(default="", sa_type=Text)
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    comparability_key: str | None = Field(default=None, index=True, max_length=16)
+    val_loss: float | None = None
+    cost_usd: float | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Job(SQLModel, table=True):
+    """A queue entry that asks for one run; it is leased, and has attempts."""
+
+    id: str = Field(primary_key=True, max_length=40)
+    run_id: str = Field(foreign_key="run.id", unique=True)
+    state: JobState = Field(default=JobState.QUEUED, index=True)
+    position: int = Field(index=True)
+    """Order in the queue: the smallest is claimed first."""
+    needs_cuda: bool
+    memory_bytes: int
+    """Device memory that the run may need."""
+    attempt: int = 0
+    worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)
+    lease_token: str | None = Field(default=None, max_length=64)
+    lease_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    cancel_requested: bool = False
+    phase: Phase | None = None
+    completed: int = 0
+    total: int = 0
+    failure: FailureKind | None = None
+    failure_message: str = Field(default="", sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Worker(SQLModel, table=True):
+    """A process on a GPU machine that claims jobs."""
+
+    id: str = Field(primary_key=True, max_length=40)
+    name: str = Field(unique=True, max_length=80)
+    device: str = Field(max_length=120)
+    has_cuda: bool
+    memory_bytes: int
+    code_commit: str = Field(max_length=80)
+    first_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+    last_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+
+
+class Metric(SQLModel, table=True):
+    """Training metrics of one optimizer step of a run."""
+
+    run_id: str = Field(sa_column=Column(ForeignKey("run.id"), primary_key=True))
+    step: int = Field(primary_key=True)
+    tokens: int
+    train_seconds: float
+    train_loss: float
+    learning_rate: float
+    adamw_learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+
+
+class LogPiece(SQLModel, table=True):
+    """A piece of the log of one attempt of a run."""
+
+    __tablename__ = "log_piece"
+
+    run_id: str = Field(sa_column=Column(ForeignKey("run.id"), primary_key=True))
+    attempt: int = Field(primary_key=True)
+    offset: int = Field(primary_key=True)
+    text: str = Field(sa_type=Text)
+
+    @field_validator("text")
+    @classmethod
+    def _no_nul(cls, text: str) -> str:
+        """PostgreSQL stores no NUL character in text."""
+        return text.replace("\x00", "\ufffd")
