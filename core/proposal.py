@@ -92,4 +92,3 @@ def propose(
         changes=differences(track.base, experiment),
         estimate=estimate(experiment, rules.prices_usd_per_hour),
     )
-

@@ -45,7 +45,9 @@ def read_yaml(text: str | bytes, max_bytes: int) -> YamlDocument:
         node = yaml.compose(decoded, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise _refusal(f"not valid YAML: {error.problem}.", mark.line + 1 if mark else None) from error
+        raise _refusal(
+            f"not valid YAML: {error.problem}.", mark.line + 1 if mark else None
+        ) from error
     except yaml.YAMLError as error:
         raise _refusal(f"not valid YAML: {str(error).splitlines()[0]}.") from error
     if not isinstance(node, yaml.MappingNode):
@@ -79,11 +81,12 @@ def _check_events(text: str) -> None:
     """Refuse aliases, tags, several documents and deep nesting before anything is built."""
     depth = nodes = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        mark = event.start_mark
+        line = mark.line + 1 if mark else None
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _refusal("anchors and aliases (& and *) are not allowed.", line)
-        if getattr(event, "tag", None):
-            raise _refusal(f"the tag {event.tag} is not allowed.", line)
+        if tag := getattr(event, "tag", None):
+            raise _refusal(f"the tag {tag} is not allowed.", line)
         documents += isinstance(event, yaml.DocumentStartEvent)
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -106,7 +109,9 @@ def _mapping(
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
-            problems.append(Problem(path=".".join(prefix), message="a key must be text.", line=line))
+            problems.append(
+                Problem(path=".".join(prefix), message="a key must be text.", line=line)
+            )
             continue
         key = str(key_node.value)
         path = (*prefix, *key.split("."))
@@ -163,7 +168,9 @@ def _integer(text: str) -> int:
     try:
         return int(digits, 0)
     except ValueError as error:
-        raise ValueError(f"{text} is not a decimal number; write it without a leading 0.") from error
+        raise ValueError(
+            f"{text} is not a decimal number; write it without a leading 0."
+        ) from error
 
 
 def _number_or_text(text: str) -> float | str:

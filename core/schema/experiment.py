@@ -196,8 +196,8 @@ class TrainingConfig(Config):
 class HubSource(Config):
     """A data set on the Hugging Face hub, read as a stream."""
 
-    kind: Literal["hub"] = "hub"
-    """Discriminator."""
+    kind: Literal["hub"]
+    """Which of the sources this is."""
     dataset: str = Field(min_length=1)
     """Name on the hub, `owner/name`."""
     subset: str = "default"
@@ -213,8 +213,8 @@ class HubSource(Config):
 class FilesSource(Config):
     """Local parquet, jsonl (.gz, .zst) or text files, in sorted order."""
 
-    kind: Literal["files"] = "files"
-    """Discriminator."""
+    kind: Literal["files"]
+    """Which of the sources this is."""
     path: str = Field(min_length=1)
     """A file, or a folder that is searched for such files."""
     text_field: str = "text"
@@ -224,8 +224,8 @@ class FilesSource(Config):
 class SyntheticSource(Config):
     """Text about a small world that the project makes up (`core.data.synthetic`)."""
 
-    kind: Literal["synthetic"] = "synthetic"
-    """Discriminator."""
+    kind: Literal["synthetic"]
+    """Which of the sources this is."""
     world_seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Which world; the same number is the same world everywhere."""
 

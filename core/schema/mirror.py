@@ -1,5 +1,7 @@
 """Local stand-ins for data sets and tokenizers of the hub."""
 
+from pydantic import Field
+
 from core.schema.base import Config
 
 
@@ -10,7 +12,7 @@ class Mirror(Config):
     key and are never ranked with the hub's.
     """
 
-    datasets: dict[str, str] = {}
+    datasets: dict[str, str] = Field(default_factory=dict)
     """`owner/name/subset` to a local file or folder."""
-    tokenizers: dict[str, str] = {}
+    tokenizers: dict[str, str] = Field(default_factory=dict)
     """`owner/name` to a folder with `tokenizer.json`."""

@@ -30,7 +30,9 @@ class Change(Message):
     """Value in the second config; None where it has no such setting."""
 
 
-def flatten(overrides: Mapping[str, JsonValue], prefix: Path = ()) -> Iterator[tuple[Path, JsonValue]]:
+def flatten(
+    overrides: Mapping[str, JsonValue], prefix: Path = ()
+) -> Iterator[tuple[Path, JsonValue]]:
     """Yield each (path, value) of nested or dotted overrides, in the order written."""
     for key, value in overrides.items():
         path = (*prefix, *key.split("."))
@@ -150,7 +152,7 @@ def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
     if field is None:
         names = setting_names()
         leaf = [name for name in names if name.rsplit(".", 1)[-1] == path[-1]]
-        near = nearest_name(dotted, leaf) or nearest_name(dotted, names) or (leaf or [None])[0]
+        near = nearest_name(dotted, leaf) or nearest_name(dotted, names) or next(iter(leaf), None)
         return Problem(path=dotted, message="there is no such setting.", nearest=near)
     if _groups(field):
         inside = sorted(key for group in _groups(field) for key in group.model_fields)

@@ -83,10 +83,8 @@ class TrackRules(Config):
         return self.first_seed + index
 
     def price_usd_per_hour(self, device_name: str) -> float | None:
-        """Hourly price of the listed device whose name is the longest part of `device_name`."""
-        lowered = device_name.lower()
-        listed = [name for name in self.prices_usd_per_hour if name.lower() in lowered]
-        return self.prices_usd_per_hour[max(listed, key=len)] if listed else None
+        """Hourly price of a device, by `listed_price`."""
+        return listed_price(self.prices_usd_per_hour, device_name)
 
 
 class Track(Config):
@@ -96,3 +94,9 @@ class Track(Config):
     """`track.yaml`."""
     base: ExperimentConfig
     """`config.yaml`."""
+
+
+def listed_price(prices_usd_per_hour: dict[str, float], device_name: str) -> float | None:
+    """Hourly price of the listed model that is the longest part of `device_name`, or None."""
+    listed = [name for name in prices_usd_per_hour if name.lower() in device_name.lower()]
+    return prices_usd_per_hour[max(listed, key=len)] if listed else None

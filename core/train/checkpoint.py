@@ -1,0 +1,144 @@
+"""Checkpoints: written whole or not at all, resumed from the newest that is whole.
+
+A run folder holds `checkpoint-<step>/` with `model.safetensors`, `state.pt` (optimizers,
+random number generators, progress), `config.json` and, written last, `manifest.json`.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from core.errors import CheckpointCorrupt
+from core.schema.job import RunSpec
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on."""
+
+    step: int
+    """Optimizer steps done."""
+    weights: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+    """Optimizers, random number generators, clock and progress; tensors and plain values."""
+
+
+def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint beside the older ones, then delete those; return its folder.
+
+    A reader sees it only when it is complete and on the disk.
+    """
+    target = directory / f"{_PREFIX}{checkpoint.step:09d}"
+    temporary = directory / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    weights = {name: tensor.detach().contiguous() for name, tensor in checkpoint.weights.items()}
+    save_file(weights, temporary / "model.safetensors")
+    torch.save(dict(checkpoint.state), temporary / "state.pt")
+    (temporary / "config.json").write_text(spec.model_dump_json(indent=2))
+    files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    manifest = {"run_id": spec.run_id, "step": checkpoint.step, "files": files}
+    (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    for path in temporary.iterdir():
+        _sync(path)
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
+    _sync(directory)
+    for older in _checkpoints(directory):
+        if older != target:
+            shutil.rmtree(older, ignore_errors=True)
+    return target
+
+
+def load_newest_checkpoint(directory: Path, spec: RunSpec) -> Checkpoint | None:
+    """The newest whole checkpoint of this run, or None; damaged ones are logged and removed."""
+    for folder in reversed(_checkpoints(directory)):
+        try:
+            saved_spec = read_spec(folder)
+            if saved_spec != spec:
+                raise CheckpointCorrupt(f"{folder} belongs to another run or config")
+            return read_checkpoint(folder)
+        except CheckpointCorrupt as error:
+            logger.warning("ignoring a checkpoint: %s", error)
+            shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def newest_checkpoint_folder(directory: Path) -> Path:
+    """The checkpoint folder in a run folder, or the folder itself if it is one.
+
+    Raises:
+        CheckpointCorrupt: there is none.
+    """
+    if (directory / "manifest.json").is_file():
+        return directory
+    folders = _checkpoints(directory)
+    if not folders:
+        raise CheckpointCorrupt(
+            f"{directory} is no checkpoint and holds none; give a run folder that `runner train` "
+            "wrote, or a `checkpoint-...` folder in one"
+        )
+    return folders[-1]
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """The run that a checkpoint folder belongs to.
+
+    Raises:
+        CheckpointCorrupt: missing or damaged.
+    """
+    try:
+        return RunSpec.model_validate_json((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointCorrupt(f"{folder}/config.json is missing or damaged") from error
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint folder, its hashes checked; tensors on the processor.
+
+    Raises:
+        CheckpointCorrupt: missing, incomplete or damaged.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for name, digest in manifest["files"].items():
+            if _sha256(folder / name) != digest:
+                raise CheckpointCorrupt(f"{folder / name} is damaged: its hash differs")
+        return Checkpoint(
+            step=manifest["step"],
+            weights=load_file(folder / "model.safetensors"),
+            state=torch.load(folder / "state.pt", map_location="cpu", weights_only=True),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointCorrupt(f"{folder} is incomplete or damaged: {error}") from error
+
+
+def _checkpoints(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob(f"{_PREFIX}*") if path.is_dir())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

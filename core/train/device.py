@@ -1,0 +1,104 @@
+"""The device of a run: choice, memory cap, what it calls itself."""
+
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Literal
+
+import torch
+
+from core.errors import InvalidInput, OutOfMemory
+from core.schema.problem import Problem
+from core.schema.result import DataIdentity, Provenance
+from core.version import code_commit
+
+PACKAGES = ("torch", "numpy", "tokenizers", "triton", "pyarrow", "datasets")
+
+
+def select_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        InvalidInput: `cuda` was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        message = "'cuda' was asked for, and this machine has no CUDA device; use 'cpu' or 'auto'."
+        raise InvalidInput([Problem(path="device", message=message)])
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """GPU model, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def cap_memory(device: torch.device, cap_bytes: int | None) -> int | None:
+    """Let the process use at most `cap_bytes` of a CUDA device; return the cap in force."""
+    if device.type != "cuda" or cap_bytes is None:
+        return None
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, cap_bytes / total), device)
+    return min(cap_bytes, total)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Largest memory allocated on the device; on a processor, of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def out_of_memory_named(cap_bytes: int | None) -> Iterator[None]:
+    """Turn the device's out-of-memory error into `OutOfMemory`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        cap = f" under the cap of {cap_bytes / 1024**3:.1f} GiB" if cap_bytes else ""
+        first_line = str(error).splitlines()[0]
+        raise OutOfMemory(f"the device ran out of memory{cap}: {first_line}") from error
+
+
+def provenance(
+    device: torch.device, compiled: bool, cap_bytes: int | None, data: DataIdentity
+) -> Provenance:
+    """Describe code, packages, machine and data of this run."""
+    return Provenance(
+        code_commit=code_commit(),
+        packages={name: version for name in PACKAGES if (version := _package_version(name))},
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        device=device_name(device),
+        driver=_driver_version() if device.type == "cuda" else "",
+        compiled=compiled,
+        memory_cap_bytes=cap_bytes,
+        data=data,
+    )
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _driver_version() -> str:
+    try:
+        completed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return completed.stdout.splitlines()[0].strip()

@@ -1,0 +1,116 @@
+"""Opening a track's data, and scoring a model on it: what a run and an evaluation share."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.data.packing import PackedCorpus, prepare, tokens_hash
+from core.errors import InvalidInput
+from core.eval.language_modeling import num_predicted_bytes
+from core.eval.log_likelihood import scorer
+from core.eval.multiple_choice import score_task
+from core.eval.tasks import Question, load_task, questions_hash
+from core.model.transformer import Transformer
+from core.schema.experiment import ExperimentConfig, TaskName
+from core.schema.job import Phase
+from core.schema.problem import Problem
+from core.schema.result import DataIdentity, TaskScore
+from core.train.environment import RunEnvironment
+from core.train.reporter import Reporter
+from core.train.trainer import Validation
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The data of an experiment, as loaded."""
+
+    corpus: PackedCorpus
+    validation: Validation
+    questions: dict[TaskName, tuple[Question, ...]]
+    identity: DataIdentity
+
+
+def open_data(
+    experiment: ExperimentConfig, environment: RunEnvironment, reporter: Reporter
+) -> Measurement:
+    """Prepare or open tokens and questions, and take their hashes.
+
+    Raises:
+        DataUnavailable: something cannot be read.
+        InvalidInput: the tokenizer does not fit the model, or there is no validation row.
+    """
+    data, evaluation = experiment.data, experiment.evaluation
+
+    def progress(done: int, total: int) -> None:
+        reporter.phase(Phase.PREPARING_DATA, done, total)
+
+    progress(0, data.num_documents)
+    corpus = prepare(data, environment.mirror, environment.cache_directory, progress)
+    _check_vocabulary(experiment, corpus.tokenizer.vocab_size)
+    rows_RT = corpus.validation_rows(evaluation.sequence_length, evaluation.validation_rows)
+    if rows_RT.shape[0] == 0:
+        message = (
+            f"the held-out text has {corpus.validation.shape[0]:,} tokens, fewer than one row "
+            f"of {evaluation.sequence_length:,}."
+        )
+        raise InvalidInput([Problem(path="evaluation.sequence_length", message=message)])
+    questions = {name: load_task(name, data, environment.mirror) for name in evaluation.tasks}
+    validation = Validation(rows_RT, num_predicted_bytes(rows_RT, corpus.tokenizer.token_bytes()))
+    return Measurement(
+        corpus=corpus,
+        validation=validation,
+        questions=questions,
+        identity=DataIdentity(
+            tokenizer_hash=corpus.tokenizer.hash,
+            train_hash=corpus.train_hash,
+            train_tokens=corpus.train.shape[0],
+            validation_hash=tokens_hash(rows_RT),
+            validation_tokens=rows_RT.shape[0] * (rows_RT.shape[1] - 1),
+            validation_bytes=validation.num_bytes,
+            evaluation_hash=questions_hash(list(questions.values())),
+        ),
+    )
+
+
+def score_tasks(
+    model: Transformer,
+    experiment: ExperimentConfig,
+    measurement: Measurement,
+    device: torch.device,
+    reporter: Reporter,
+) -> tuple[TaskScore, ...]:
+    """Score a model on every task of its track."""
+    model.eval()
+    score = scorer(model, device, experiment.training.precision)
+
+    def log_likelihoods(tokens_BT: Tensor) -> Tensor:
+        return score(tokens_BT)[0]
+
+    total = sum(map(len, measurement.questions.values()))
+    scores: list[TaskScore] = []
+    for name, questions in measurement.questions.items():
+        before = sum(task.num_questions for task in scores)
+        scores.append(
+            score_task(
+                name,
+                questions,
+                measurement.corpus.tokenizer,
+                log_likelihoods,
+                experiment.evaluation.sequence_length,
+                device,
+                lambda done, _, before=before: reporter.phase(
+                    Phase.EVALUATING, before + done, total
+                ),
+            )
+        )
+    return tuple(scores)
+
+
+def _check_vocabulary(experiment: ExperimentConfig, tokenizer_size: int) -> None:
+    if tokenizer_size > experiment.model.vocab_size:
+        message = (
+            f"{experiment.model.vocab_size} is smaller than the tokenizer's {tokenizer_size} "
+            "entries."
+        )
+        raise InvalidInput([Problem(path="model.vocab_size", message=message)])

@@ -1,0 +1,158 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidInput
+from core.schema.experiment import ExperimentConfig
+from core.schema.overrides import (
+    canonical_json,
+    differences,
+    experiment_hash,
+    find_field,
+    resolve,
+    setting_names,
+)
+from core.tracks import load_tracks
+
+BASE = load_tracks()["debug"].base
+RULES = load_tracks()["debug"].rules
+
+
+def problems(overrides, lines=None, rules=RULES):
+    with pytest.raises(InvalidInput) as error:
+        resolve(BASE, overrides, lines, rules)
+    return error.value.problems
+
+
+def test_nested_and_dotted_overrides_resolve_to_the_same_experiment():
+    nested = resolve(BASE, {"optimizer": {"muon": {"learning_rate": 0.02}}})
+    dotted = resolve(BASE, {"optimizer.muon.learning_rate": 2e-2})
+    mixed = resolve(BASE, {"optimizer": {"muon.learning_rate": 0.02}})
+    assert nested == dotted == mixed
+    assert nested.optimizer.muon.learning_rate == 0.02
+
+
+def test_base_stays_untouched_and_no_override_is_the_base():
+    before = BASE.model_dump_json()
+    assert resolve(BASE, {}) == BASE
+    resolve(BASE, {"model.dropout": 0.5})
+    assert BASE.model_dump_json() == before
+
+
+def test_unknown_setting_names_path_line_and_nearest():
+    (problem,) = problems({"model.atention.qk_norm": True}, {("model", "atention", "qk_norm"): 7})
+    assert problem.path == "model.atention.qk_norm"
+    assert problem.line == 7
+    assert problem.nearest == "model.attention.qk_norm"
+
+
+def test_misplaced_setting_is_found_by_its_last_name():
+    (problem,) = problems({"router_noise": 0.2})
+    assert problem.nearest == "model.feed_forward.router_noise"
+
+
+def test_every_problem_is_reported_at_once():
+    found = problems(
+        {
+            "model.nothing": 1,
+            "model.dropout": 1.5,
+            "optimizer.muon.learning_rate": "fast",
+            "training.tokens": 5,
+            "model.attention": {},
+        }
+    )
+    assert [problem.path for problem in found] == [
+        "model.nothing",
+        "training.tokens",
+        "model.attention",
+        "model.dropout",
+        "optimizer.muon.learning_rate",
+    ]
+
+
+def test_wrong_value_is_shown_with_bound_and_meaning():
+    (problem,) = problems({"model.dropout": 1.5})
+    assert "1.5" in problem.message
+    assert "less than 1" in problem.message
+    assert "Probability" in problem.message
+
+
+@pytest.mark.parametrize("value", [True, "4", 4.5, None, [4], {"a": 4}])
+def test_a_whole_number_takes_no_other_type(value):
+    assert problems({"model.num_layers": value})
+
+
+def test_setting_given_nested_and_dotted_is_refused():
+    found = problems({"model": {"dropout": 0.1}, "model.dropout": 0.2})
+    assert "twice" in found[0].message
+
+
+def test_closed_setting_names_what_is_open():
+    (problem,) = problems({"data.num_documents": 10})
+    assert "model.attention" in problem.message
+    assert resolve(BASE, {"data.num_documents": 10}, rules=None).data.num_documents == 10
+
+
+def test_sizes_that_do_not_fit_are_refused_with_both():
+    (problem,) = problems({"model.hidden_size": 130}, {("model", "hidden_size"): 3})
+    assert "130" in problem.message
+    assert "num_heads 4" in problem.message
+    assert problem.line == 3
+
+
+def test_differences_keep_zero_false_and_absent_apart():
+    other = resolve(
+        BASE,
+        {"model.feed_forward.router_noise": 0.0, "model.tie_embeddings": False},
+    )
+    changes = {change.path: (change.before, change.after) for change in differences(BASE, other)}
+    assert changes == {
+        "model.tie_embeddings": (True, False),
+        "model.feed_forward.router_noise": (0.1, 0.0),
+    }
+
+
+def test_hash_ignores_explicit_defaults_order_and_spelling():
+    first = resolve(BASE, {"optimizer.muon.momentum": 0.95, "optimizer.adamw.learning_rate": 1e-3})
+    second = resolve(BASE, {"optimizer": {"adamw": {"learning_rate": 0.001}}})
+    assert experiment_hash("debug", 1, first) == experiment_hash("debug", 1, second)
+    assert experiment_hash("debug", 1, first) != experiment_hash("debug", 2, first)
+    assert experiment_hash("debug", 1, first) != experiment_hash("gpu_24gb", 1, first)
+
+
+def test_canonical_form_leaves_defaults_out_and_can_be_read_back():
+    text = canonical_json(BASE)
+    assert "rotary_base" not in text
+    assert ExperimentConfig.model_validate_json(text) == BASE
+
+
+@given(st.sampled_from(setting_names()))
+def test_every_setting_name_has_a_described_field(name):
+    field = find_field(tuple(name.split(".")))
+    assert field is not None
+    assert field.description
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(setting_names()),
+        st.one_of(
+            st.integers(-5, 5000),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.booleans(),
+            st.text(max_size=8),
+            st.none(),
+        ),
+        max_size=6,
+    )
+)
+def test_any_override_is_accepted_or_refused_with_a_path(overrides):
+    try:
+        resolved = resolve(BASE, overrides)
+    except InvalidInput as error:
+        assert all(problem.message for problem in error.problems)
+    else:
+        again = ExperimentConfig.model_validate_json(json.dumps(resolved.model_dump(mode="json")))
+        assert experiment_hash("t", 1, again) == experiment_hash("t", 1, resolved)
