@@ -1,10 +1,21 @@
 """Database tables. Times are timezone-aware UTC; create rows with `Table.model_validate`."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from pydantic import field_validator
-from sqlalchemy import JSON, Column, DateTime, ForeignKey, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlmodel import Field, SQLModel
 
@@ -41,6 +52,28 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+class StoredText(TypeDecorator[str]):
+    """Text from outside; PostgreSQL stores no NUL character, so none is kept anywhere."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Put the replacement character in place of NUL."""
+        return value.replace("\x00", "\ufffd") if value is not None else None
+
+
+def stored_enum(kind: type[StrEnum]) -> Enum:
+    """Column type that stores a member's value as text, so that a new member needs no migration."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=False,
+        length=32,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
 def utc_now() -> datetime:
     """The present moment in UTC."""
     return datetime.now(UTC)
@@ -64,11 +97,11 @@ class SubmissionRow(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=40)
     experiment_hash: str = Field(foreign_key="experiment.hash", index=True)
     track: str = Field(index=True, max_length=40)
-    name: str = Field(max_length=80)
+    name: str = Field(max_length=80, sa_type=StoredText)
     author: str = Field(max_length=40, index=True)
-    hypothesis: str = Field(sa_type=Text)
+    hypothesis: str = Field(sa_type=StoredText)
     built_on: str | None = Field(default=None, foreign_key="submission.id")
-    yaml: str = Field(sa_type=Text)
+    yaml: str = Field(sa_type=StoredText)
     idempotency_key: str = Field(unique=True, max_length=80)
     run_id: str = Field(foreign_key="run.id", index=True)
     created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
@@ -80,14 +113,24 @@ class Run(SQLModel, table=True):
     The measured columns repeat what `result` holds, for sorting and filtering.
     """
 
-    __table_args__ = (UniqueConstraint("experiment_hash", "seed", name="uq_run_experiment_seed"),)
+    # The project may bring the same seed measured on different data.
+    __table_args__ = (
+        Index(
+            "uq_run_experiment_seed",
+            "experiment_hash",
+            "seed",
+            unique=True,
+            sqlite_where=text("origin = 'worker'"),
+            postgresql_where=text("origin = 'worker'"),
+        ),
+    )
 
     id: str = Field(primary_key=True, max_length=40)
     experiment_hash: str = Field(foreign_key="experiment.hash", index=True)
-    seed: int
+    seed: int = Field(sa_type=BigInteger)
     origin: str = Field(default="worker", max_length=20)
     """`worker`, or `project` for a baseline run that comes with the project."""
-    note: str = Field(default="", sa_type=Text)
+    note: str = Field(default="", sa_type=StoredText)
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     comparability_key: str | None = Field(default=None, index=True, max_length=16)
     val_loss: float | None = None
@@ -101,36 +144,61 @@ class Job(SQLModel, table=True):
 
     id: str = Field(primary_key=True, max_length=40)
     run_id: str = Field(foreign_key="run.id", unique=True)
-    state: JobState = Field(default=JobState.QUEUED, index=True)
+    state: JobState = Field(default=JobState.QUEUED, index=True, sa_type=stored_enum(JobState))
     position: int = Field(index=True)
     """Order in the queue: the smallest is claimed first."""
     needs_cuda: bool
-    memory_bytes: int
+    memory_bytes: int = Field(sa_type=BigInteger)
     """Device memory that the run may need."""
     attempt: int = 0
+    """Attempts begun."""
     worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)
     lease_token: str | None = Field(default=None, max_length=64)
     lease_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     cancel_requested: bool = False
-    phase: Phase | None = None
-    completed: int = 0
-    total: int = 0
-    failure: FailureKind | None = None
-    failure_message: str = Field(default="", sa_type=Text)
+    phase: Phase | None = Field(default=None, sa_type=stored_enum(Phase))
+    completed: int = Field(default=0, sa_type=BigInteger)
+    total: int = Field(default=0, sa_type=BigInteger)
+    failure: FailureKind | None = Field(default=None, sa_type=stored_enum(FailureKind))
+    failure_message: str = Field(default="", sa_type=StoredText)
     created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended; while it goes on, it has none."""
+
+    RESULT = "result"
+    FAILURE = "failure"
+    RETURNED = "returned"
+    LEASE_EXPIRED = "lease_expired"
+
+
+class Attempt(SQLModel, table=True):
+    """One lease of a job to a worker, kept for good: a repeated report is known by its token."""
+
+    job_id: str = Field(foreign_key="job.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    """Counted from 1."""
+    worker_id: str = Field(foreign_key="worker.id", index=True)
+    lease_token: str = Field(max_length=64)
+    started_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    outcome: AttemptOutcome | None = Field(default=None, sa_type=stored_enum(AttemptOutcome))
+    failure: FailureKind | None = Field(default=None, sa_type=stored_enum(FailureKind))
+    message: str = Field(default="", sa_type=StoredText)
 
 
 class Worker(SQLModel, table=True):
     """A process on a GPU machine that claims jobs."""
 
     id: str = Field(primary_key=True, max_length=40)
-    name: str = Field(unique=True, max_length=80)
-    device: str = Field(max_length=120)
+    name: str = Field(unique=True, max_length=80, sa_type=StoredText)
+    device: str = Field(max_length=120, sa_type=StoredText)
     has_cuda: bool
-    memory_bytes: int
-    code_commit: str = Field(max_length=80)
+    memory_bytes: int = Field(sa_type=BigInteger)
+    code_commit: str = Field(max_length=80, sa_type=StoredText)
     first_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     last_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
 
@@ -139,8 +207,8 @@ class Metric(SQLModel, table=True):
     """Training metrics of one optimizer step of a run."""
 
     run_id: str = Field(sa_column=Column(ForeignKey("run.id"), primary_key=True))
-    step: int = Field(primary_key=True)
-    tokens: int
+    step: int = Field(primary_key=True, sa_type=BigInteger)
+    tokens: int = Field(sa_type=BigInteger)
     train_seconds: float
     train_loss: float
     learning_rate: float
@@ -158,11 +226,6 @@ class LogPiece(SQLModel, table=True):
 
     run_id: str = Field(sa_column=Column(ForeignKey("run.id"), primary_key=True))
     attempt: int = Field(primary_key=True)
-    offset: int = Field(primary_key=True)
-    text: str = Field(sa_type=Text)
-
-    @field_validator("text")
-    @classmethod
-    def _no_nul(cls, text: str) -> str:
-        """PostgreSQL stores no NUL character in text."""
-        return text.replace("\x00", "\ufffd")
+    offset: int = Field(primary_key=True, sa_type=BigInteger)
+    """Characters of the attempt's log before the piece."""
+    text: str = Field(sa_type=StoredText)

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+MAX_COUNT = 2**53 - 1
+"""Largest whole number that JSON readers and databases carry exactly."""
+
 
 class Config(BaseModel):
     """An immutable group of settings that a person writes.

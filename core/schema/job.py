@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
-from core.schema.base import Message
+from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
 from core.schema.result import FailureKind, MetricPoint, RunResult
@@ -70,9 +70,9 @@ class WorkerHello(Message):
     """GPU model, or `cpu`."""
     has_cuda: bool
     """Whether it can run tracks that need a CUDA device."""
-    memory_bytes: int = Field(ge=0)
+    memory_bytes: int = Field(ge=0, le=MAX_COUNT)
     """Memory of the device."""
-    code_commit: str
+    code_commit: str = Field(max_length=80)
     """Version of the project on the worker."""
 
 
@@ -105,9 +105,9 @@ class Heartbeat(Message):
     """Proof of the lease."""
     phase: Phase
     """What the run is doing."""
-    completed: int = Field(ge=0)
+    completed: int = Field(ge=0, le=MAX_COUNT)
     """Units of the phase that are done."""
-    total: int = Field(ge=0)
+    total: int = Field(ge=0, le=MAX_COUNT)
     """Units of the phase; 0 if unknown."""
 
 
@@ -132,7 +132,7 @@ class LogChunk(Message):
 
     lease_token: str
     """Proof of the lease."""
-    offset: int = Field(ge=0)
+    offset: int = Field(ge=0, le=MAX_COUNT)
     """Characters of this attempt's log before the piece."""
     text: str = Field(max_length=MAX_LOG_CHARACTERS)
     """Log text."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field, computed_field
 
-from core.schema.base import Message
+from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import TaskName
 
 EVALUATION_PROTOCOL = 1
@@ -58,9 +58,9 @@ _ADVICE = {
 class MetricPoint(Message):
     """Training metrics of one optimizer step."""
 
-    step: int = Field(ge=1)
+    step: int = Field(ge=1, le=MAX_COUNT)
     """Optimizer steps done, counted from 1."""
-    tokens: int = Field(ge=0)
+    tokens: int = Field(ge=0, le=MAX_COUNT)
     """Training tokens read so far."""
     train_seconds: float = Field(ge=0.0)
     """Time in optimizer steps so far, in seconds."""
@@ -187,8 +187,9 @@ class RunResult(Message):
     """Training tokens read."""
     stopped_early: bool
     """Whether early stopping ended training."""
-    val_loss: float = Field(ge=0.0)
-    """Summed negative log-likelihood over predicted tokens, in nats."""
+    val_loss: float = Field(ge=0.0, le=700.0)
+    """Summed negative log-likelihood over predicted tokens, in nats; beyond the bound its
+    perplexity is no number."""
     val_accuracy: float = Field(ge=0.0, le=1.0)
     """Top-1 next-token accuracy."""
     val_bpb: float = Field(ge=0.0)

@@ -1,0 +1,83 @@
+"""The application: settings in, ASGI app out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from fastapi import APIRouter, FastAPI
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import Engine
+from starlette.middleware import Middleware
+
+from core.errors import InvalidInput
+from core.schema.problem import Problem
+from core.tracks import load_tracks
+from core.version import code_commit
+from server.baselines import import_baselines
+from server.body_limit import BodyLimit
+from server.database import create_engine, upgrade, write_session
+from server.error_answers import error_handlers
+from server.job_queue import extend_leases
+from server.reaper import Reaper
+from server.routes import board, health, jobs, pages, runs, submissions, tracks, workers
+from server.settings import ServerSettings
+from server.tables import utc_now
+from server.templating import STATIC
+
+API = "/api/v1"
+REAPER_SECONDS = 5.0
+
+
+def create_app(settings: ServerSettings) -> FastAPI:
+    """Build the application, on a database that it migrates and fills with the baselines.
+
+    Raises:
+        InvalidInput: the tracks' folder is empty or does not follow its schema.
+        SQLAlchemyError, OSError: the database cannot be opened.
+        CommandError: the database is of a newer version of the project.
+    """
+    served = load_tracks(settings.tracks_folder)
+    if not served:
+        message = f"there are no tracks in {settings.tracks_folder}."
+        raise InvalidInput([Problem(path="tracks_folder", message=message)])
+    engine = create_engine(settings.database_url)
+    upgrade(engine)
+    with write_session(engine) as session:
+        import_baselines(session, served, settings.tracks_folder)
+    engine.dispose()
+    app = FastAPI(
+        title="Five-Dollar LLM",
+        version=code_commit(),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{API}/openapi.json",
+        exception_handlers=error_handlers(),
+        middleware=[Middleware(BodyLimit)],
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.tracks = served
+    app.state.engine = engine
+    api = APIRouter(prefix=API)
+    for routes in (submissions, runs, tracks, workers, jobs, health):
+        api.include_router(routes.router)
+    app.include_router(api)
+    app.include_router(board.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: ServerSettings = app.state.settings
+    engine: Engine = app.state.engine
+    with write_session(engine) as session:
+        extend_leases(session, utc_now() + timedelta(seconds=settings.lease_seconds))
+    app.state.reaper = Reaper(engine, min(REAPER_SECONDS, settings.lease_seconds / 4))
+    app.state.reaper.start()
+    try:
+        yield
+    finally:
+        await app.state.reaper.stop()
+        engine.dispose()

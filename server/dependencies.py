@@ -1,0 +1,36 @@
+"""What routes need from the application."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from core.schema.track import Track
+from server.database import get_session
+from server.settings import ServerSettings
+
+
+def get_settings(request: Request) -> ServerSettings:
+    """The server's settings."""
+    settings: ServerSettings = request.app.state.settings
+    return settings
+
+
+def get_tracks(request: Request) -> Mapping[str, Track]:
+    """The tracks by name."""
+    tracks: Mapping[str, Track] = request.app.state.tracks
+    return tracks
+
+
+def get_engine(request: Request) -> Engine:
+    """The database, for routes that write with `write_session`."""
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+ReadSession = Annotated[Session, Depends(get_session)]
+Settings = Annotated[ServerSettings, Depends(get_settings)]
+Tracks = Annotated[Mapping[str, Track], Depends(get_tracks)]
+Database = Annotated[Engine, Depends(get_engine)]

@@ -1,0 +1,90 @@
+"""Errors of the server, each with the HTTP status and kind that a client sees.
+
+ServerError
+├── NotFound           404  no such submission, run, job, worker or track
+├── LeaseLost          409  the report's lease is not the job's current one
+├── ProtocolMismatch   409  worker and server speak different versions
+├── KeyReused          409  an idempotency key came with another submission
+├── AlreadyEnded       409  a run that has ended cannot be cancelled
+├── InvalidReport      422  a worker's report contradicts its job
+├── BodyTooLarge       413  the request is larger than its route allows
+└── ReaperDied         503  the task that takes jobs back from silent workers has ended
+
+`core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from core.schema.problem import Problem
+
+
+class ServerError(Exception):
+    """Base of every error that the server raises on purpose; its text is for a person."""
+
+    status: ClassVar[int]
+    kind: str
+    problems: tuple[Problem, ...] = ()
+
+
+class NotFound(ServerError):
+    """What the address names does not exist."""
+
+    status = 404
+    kind = "not_found"
+
+
+class LeaseLost(ServerError):
+    """The job went to another worker, was cancelled, or ended; nothing of the report is stored."""
+
+    status = 409
+    kind = "lease_lost"
+
+
+class ProtocolMismatch(ServerError):
+    """The worker could misunderstand a job, or the server a report."""
+
+    status = 409
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class KeyReused(ServerError):
+    """The idempotency key belongs to a different submission."""
+
+    status = 409
+    kind = "idempotency_key_reused"
+
+
+class AlreadyEnded(ServerError):
+    """The run has a result or a failure, and keeps it."""
+
+    status = 409
+    kind = "already_ended"
+
+
+class InvalidReport(ServerError):
+    """A report that follows its schema but cannot be of this job."""
+
+    status = 422
+    kind = "invalid_report"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(" ".join(problem.text() for problem in self.problems))
+
+
+class BodyTooLarge(ServerError):
+    """More bytes than the route allows."""
+
+    status = 413
+    kind = "body_too_large"
+
+
+class ReaperDied(ServerError):
+    """The server answers, but the queue would stall."""
+
+    status = 503
+    kind = "reaper_died"

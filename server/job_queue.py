@@ -1,0 +1,179 @@
+"""The queue: jobs wait by position, each is leased to one worker, and none is lost."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+from sqlalchemy import update
+from sqlmodel import Session, and_, col, func, or_, select
+
+from core.schema.experiment import ExperimentConfig
+from core.schema.job import JobOffer, JobState, RunSpec
+from core.schema.result import FailureKind
+from core.schema.track import Track
+from server.errors import AlreadyEnded, NotFound
+from server.identifiers import new_id, new_lease_token
+from server.lease import close, end_attempt, retry_or_fail
+from server.tables import Attempt, AttemptOutcome, Experiment, Job, Run, Worker, utc_now
+
+logger = logging.getLogger(__name__)
+
+
+def enqueue(session: Session, run: Run, needs_cuda: bool, memory_bytes: int) -> Job:
+    """Add a job for a run at the end of the queue."""
+    last = session.exec(select(func.max(Job.position))).one()
+    job = Job.model_validate(
+        {
+            "id": new_id("j"),
+            "run_id": run.id,
+            "position": (last or 0) + 1,
+            "needs_cuda": needs_cuda,
+            "memory_bytes": memory_bytes,
+        }
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def jobs_ahead(session: Session, job: Job) -> int:
+    """Queued jobs that will be claimed before this one."""
+    before = or_(
+        col(Job.position) < job.position,
+        and_(col(Job.position) == job.position, col(Job.id) < job.id),
+    )
+    query = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED, before)
+    return session.exec(query).one()
+
+
+def claim(
+    session: Session, worker_id: str, tracks: Mapping[str, Track], lease_seconds: float
+) -> JobOffer | None:
+    """Lease the first queued job that fits a worker; None if there is none.
+
+    The caller's transaction makes it exactly one worker's: SQLite has one writer at a time,
+    and elsewhere the chosen row is locked and skipped by others.
+
+    Raises:
+        NotFound: the worker is not registered.
+    """
+    worker = session.get(Worker, worker_id)
+    if worker is None:
+        raise NotFound(f"there is no worker {worker_id!r}; register with POST /api/v1/workers.")
+    now = utc_now()
+    worker.last_seen_at = now
+    requeue_expired(session, now)
+    while job := _first_fitting(session, worker, tracks.keys()):
+        spec = _run_spec(session, job, tracks)
+        if spec is not None:
+            return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
+    return None
+
+
+def requeue_expired(session: Session, now: datetime) -> int:
+    """End every attempt whose lease ended before `now`; how many there were."""
+    expired = select(Job).where(Job.state == JobState.RUNNING, col(Job.lease_expires_at) < now)
+    jobs = session.exec(expired.with_for_update(skip_locked=True)).all()
+    for job in jobs:
+        message = "The worker stopped answering."
+        lost = FailureKind.WORKER_LOST
+        end_attempt(session, job, AttemptOutcome.LEASE_EXPIRED, lost, message)
+        # A late report must not pass for one of the attempt that ended.
+        job.lease_token = None
+        retry_or_fail(session, job, lost, message)
+        logger.warning(
+            "lease expired", extra={"job_id": job.id, "attempt": job.attempt, "state": job.state}
+        )
+    session.flush()
+    return len(jobs)
+
+
+def extend_leases(session: Session, until: datetime) -> None:
+    """Let every lease last until then at least.
+
+    For the server's start: while it was down, no worker could renew.
+    """
+    running = update(Job).where(col(Job.state) == JobState.RUNNING)
+    session.exec(running.where(col(Job.lease_expires_at) < until).values(lease_expires_at=until))
+
+
+def cancel(session: Session, run_id: str) -> None:
+    """Cancel a queued run at once, or ask the worker of a running one to stop.
+
+    Raises:
+        NotFound: the run has no job.
+        AlreadyEnded: it succeeded or failed.
+    """
+    job = session.exec(select(Job).where(Job.run_id == run_id).with_for_update()).one_or_none()
+    if job is None:
+        raise NotFound(f"run {run_id!r} was never queued.")
+    if job.state is JobState.QUEUED:
+        close(session, job, JobState.CANCELLED, FailureKind.CANCELLED, "Cancelled in the queue.")
+    elif job.state is JobState.RUNNING:
+        job.cancel_requested = True
+    elif job.state is not JobState.CANCELLED:
+        raise AlreadyEnded(f"run {run_id} has {job.state.value} and cannot be cancelled any more.")
+
+
+def _first_fitting(session: Session, worker: Worker, tracks: Collection[str]) -> Job | None:
+    query = (
+        select(Job)
+        .join(Run, col(Run.id) == col(Job.run_id))
+        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
+        .where(Job.state == JobState.QUEUED, col(Job.memory_bytes) <= worker.memory_bytes)
+        .where(col(Experiment.track).in_(tracks))
+        .order_by(col(Job.position), col(Job.id))
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Job)
+    )
+    if not worker.has_cuda:
+        query = query.where(col(Job.needs_cuda).is_(False))
+    return session.exec(query).one_or_none()
+
+
+def _run_spec(session: Session, job: Job, tracks: Mapping[str, Track]) -> RunSpec | None:
+    """What to train; None, and the job failed, if this version cannot read the config."""
+    run = session.get_one(Run, job.run_id)
+    experiment = session.get_one(Experiment, run.experiment_hash)
+    rules = tracks[experiment.track].rules
+    try:
+        config = ExperimentConfig.model_validate_json(json.dumps(experiment.config))
+    except ValidationError as error:
+        logger.error("stored config is not valid", extra={"job_id": job.id}, exc_info=error)
+        message = "The config was accepted by an earlier version of the project; submit it again."
+        close(session, job, JobState.FAILED, FailureKind.INTERNAL_ERROR, message)
+        session.flush()
+        return None
+    return RunSpec(
+        run_id=run.id,
+        track=experiment.track,
+        track_version=experiment.track_version,
+        experiment=config,
+        seed=run.seed,
+        budget=rules.budget,
+        prices_usd_per_hour=rules.prices_usd_per_hour,
+    )
+
+
+def _lease(
+    session: Session, job: Job, worker: Worker, spec: RunSpec, expires_at: datetime
+) -> JobOffer:
+    token = new_lease_token()
+    job.state, job.worker_id, job.attempt = JobState.RUNNING, worker.id, job.attempt + 1
+    job.lease_token, job.lease_expires_at, job.started_at = token, expires_at, utc_now()
+    session.add(
+        Attempt.model_validate(
+            {
+                "job_id": job.id,
+                "number": job.attempt,
+                "worker_id": worker.id,
+                "lease_token": token,
+                "started_at": job.started_at,
+            }
+        )
+    )
+    session.flush()
+    logger.info("job leased", extra={"job_id": job.id, "worker_id": worker.id})
+    return JobOffer(job_id=job.id, lease_token=token, attempt=job.attempt, run=spec)

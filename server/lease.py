@@ -1,0 +1,158 @@
+"""What a worker may report while it holds a job's lease, and how an attempt ends.
+
+A report counts if it carries the job's current lease token. Time only moves a job in
+`server.job_queue.requeue_expired`: until that has run, a late worker still has its job.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, func, select
+
+from core.schema.job import FailureReport, Heartbeat, JobState
+from core.schema.result import FailureKind
+from server.errors import LeaseLost, NotFound
+from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
+
+MAX_FAULTS = 3
+"""Attempts that may end by the platform's fault before the run counts as failed."""
+
+logger = logging.getLogger(__name__)
+
+
+def lock_job(session: Session, job_id: str) -> Job:
+    """The job, which no other transaction changes until this one ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    job = session.exec(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
+    if job is None:
+        raise NotFound(f"there is no job {job_id!r}.")
+    return job
+
+
+def hold(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> Job:
+    """The running job of a lease, which is renewed.
+
+    Raises:
+        NotFound: there is no such job.
+        LeaseLost: the token is not the current lease's.
+    """
+    job = lock_job(session, job_id)
+    if job.state is not JobState.RUNNING or job.lease_token != lease_token:
+        raise LeaseLost(
+            f"job {job_id} is no longer yours: its lease ended, or it was cancelled or finished. "
+            "Stop this run; nothing of this report was stored."
+        )
+    now = utc_now()
+    job.lease_expires_at = now + timedelta(seconds=lease_seconds)
+    worker = session.get(Worker, job.worker_id)
+    if worker is not None:
+        worker.last_seen_at = now
+    return job
+
+
+def hold_or_ended(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> Job:
+    """As `hold`, or the job that this lease brought to its end.
+
+    The rest of a worker's spool may arrive after the outcome.
+    """
+    job = lock_job(session, job_id)
+    if job.state.is_final and job.lease_token == lease_token:
+        return job
+    return hold(session, job_id, lease_token, lease_seconds)
+
+
+def heartbeat(session: Session, job_id: str, report: Heartbeat, lease_seconds: float) -> bool:
+    """Renew the lease and note the progress; whether the worker should stop the run."""
+    job = hold(session, job_id, report.lease_token, lease_seconds)
+    job.phase, job.completed, job.total = report.phase, report.completed, report.total
+    return job.cancel_requested
+
+
+def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> None:
+    """Queue an unfinished job again; it counts as nobody's fault. A repetition changes nothing."""
+    if has_ended(session, job_id, lease_token, AttemptOutcome.RETURNED):
+        return
+    job = hold(session, job_id, lease_token, lease_seconds)
+    end_attempt(session, job, AttemptOutcome.RETURNED)
+    if job.cancel_requested:
+        close(session, job, JobState.CANCELLED, FailureKind.CANCELLED, "Cancelled while it ran.")
+    else:
+        _requeue(job)
+    logger.info("job given back", extra={"job_id": job.id, "attempt": job.attempt})
+
+
+def fail(session: Session, job_id: str, report: FailureReport, lease_seconds: float) -> None:
+    """End an attempt by a failure; the platform's are retried. A repetition changes nothing."""
+    if has_ended(session, job_id, report.lease_token, AttemptOutcome.FAILURE):
+        return
+    job = hold(session, job_id, report.lease_token, lease_seconds)
+    end_attempt(session, job, AttemptOutcome.FAILURE, report.kind, report.message)
+    if report.kind.is_platform_fault:
+        retry_or_fail(session, job, report.kind, report.message)
+    else:
+        cancelled = report.kind is FailureKind.CANCELLED
+        state = JobState.CANCELLED if cancelled else JobState.FAILED
+        close(session, job, state, report.kind, report.message)
+    logger.info("attempt failed", extra={"job_id": job.id, "failure": report.kind.value})
+
+
+def retry_or_fail(session: Session, job: Job, kind: FailureKind, message: str) -> None:
+    """Queue a job whose attempt ended by the platform's fault again, or give it up."""
+    query = select(func.count()).select_from(Attempt).where(Attempt.job_id == job.id)
+    faults = session.exec(query.where(col(Attempt.failure).is_not(None))).one()
+    if job.cancel_requested:
+        close(session, job, JobState.CANCELLED, FailureKind.CANCELLED, "Cancelled while it ran.")
+    elif faults >= MAX_FAULTS:
+        close(session, job, JobState.FAILED, kind, f"{message} (attempt {faults} of {MAX_FAULTS})")
+    else:
+        _requeue(job)
+
+
+def has_ended(session: Session, job_id: str, lease_token: str, outcome: AttemptOutcome) -> bool:
+    """Whether this lease's attempt ended in this way, so that a report repeats an earlier one.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    lock_job(session, job_id)
+    attempts = select(Attempt).where(Attempt.job_id == job_id, Attempt.lease_token == lease_token)
+    attempt = session.exec(attempts).one_or_none()
+    return attempt is not None and attempt.outcome is outcome
+
+
+def end_attempt(
+    session: Session,
+    job: Job,
+    outcome: AttemptOutcome,
+    failure: FailureKind | None = None,
+    message: str = "",
+) -> None:
+    """Note how the job's present attempt ended."""
+    attempt = session.get_one(Attempt, (job.id, job.attempt))
+    attempt.outcome, attempt.failure, attempt.message = outcome, failure, message
+    attempt.ended_at = utc_now()
+    session.flush()
+
+
+def close(
+    session: Session,
+    job: Job,
+    state: JobState,
+    failure: FailureKind | None = None,
+    message: str = "",
+) -> None:
+    """Bring a job and its run to their end. The token stays, to know a repeated report by."""
+    now: datetime = utc_now()
+    job.state, job.failure, job.failure_message = state, failure, message
+    job.finished_at, job.lease_expires_at, job.phase = now, None, None
+    session.get_one(Run, job.run_id).finished_at = now
+
+
+def _requeue(job: Job) -> None:
+    """Back to the queue, at the place it had."""
+    job.state, job.worker_id = JobState.QUEUED, None
+    job.lease_token, job.lease_expires_at, job.started_at = None, None, None
+    job.phase, job.completed, job.total = None, 0, 0

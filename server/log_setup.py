@@ -1,0 +1,32 @@
+"""How the server writes its log: one line a record, with the ids that it is about."""
+
+import logging
+
+ID_NAMES = (
+    "submission_id",
+    "run_id",
+    "job_id",
+    "worker_id",
+    "track",
+    "attempt",
+    "state",
+    "failure",
+    "runs",
+)
+"""Keys of `extra` that are shown."""
+
+
+class IdFormatter(logging.Formatter):
+    """Puts the ids of a record behind its message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+        """The line, without a traceback."""
+        ids = [f"{name}={vars(record)[name]}" for name in ID_NAMES if name in vars(record)]
+        return " ".join((super().formatMessage(record), *ids))
+
+
+def set_up_logging() -> None:
+    """Log to stderr from INFO on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(IdFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,0 +1,46 @@
+"""The page of the queue and the workers."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from server.pages.page import Page
+from server.queue_listing import Queue, list_queue
+from server.workers import WorkerSummary, list_workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerLine:
+    """A worker and whether it is there."""
+
+    worker: WorkerSummary
+    state: str
+    """`busy`, `idle`, or `silent` if it has said nothing for as long as a lease lasts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePage(Page):
+    """Context of `queue.html`."""
+
+    queue: Queue
+    workers: tuple[WorkerLine, ...]
+
+
+def queue_page(session: Session, now: datetime, lease_seconds: float) -> QueuePage:
+    """The page of the queue as of `now`."""
+    silent_since = now - timedelta(seconds=lease_seconds)
+    return QueuePage(
+        title="Queue",
+        section="queue",
+        is_live=True,
+        json_url="/api/v1/queue",
+        queue=list_queue(session),
+        workers=tuple(_line(worker, silent_since) for worker in list_workers(session)),
+    )
+
+
+def _line(worker: WorkerSummary, silent_since: datetime) -> WorkerLine:
+    if worker.last_seen_at < silent_since:
+        return WorkerLine(worker=worker, state="silent")
+    return WorkerLine(worker=worker, state="busy" if worker.run_ids else "idle")

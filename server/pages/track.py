@@ -1,0 +1,63 @@
+"""A track's page: its board, its queue, its rules."""
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from core.schema.track import Budget, Track, TrackRules
+from server.leaderboard import BoardRow, Leaderboard, leaderboard
+from server.pages.page import Page
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackPage(Page):
+    """Context of `track.html`."""
+
+    rules: TrackRules
+    budget: tuple[str, ...]
+    """The budget in plain words."""
+    board: Leaderboard
+    rows: tuple[BoardRow, ...]
+    """The baseline, where it has a result, and then the ranked rows."""
+    preselected_a: str | None
+    """Submission that the form for a comparison starts with on side A."""
+    preselected_b: str | None
+    """The same on side B; None unless there are two to compare."""
+
+
+def track_page(session: Session, track: Track, key: str | None = None) -> TrackPage:
+    """The page of a track.
+
+    Raises:
+        NotFound: the track has no result under that key.
+    """
+    board = leaderboard(session, track, key)
+    rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
+    choices = [row.submission_id for row in rows if row.submission_id]
+    url = f"/api/v1/tracks/{track.rules.name}/leaderboard"
+    return TrackPage(
+        title=track.rules.title,
+        section="tracks",
+        is_live=bool(board.active),
+        json_url=f"{url}?key={board.key}" if key else url,
+        rules=track.rules,
+        budget=budget_sentences(track.rules.budget),
+        board=board,
+        rows=rows,
+        preselected_a=choices[0] if len(choices) > 1 else None,
+        preselected_b=choices[1] if len(choices) > 1 else None,
+    )
+
+
+def budget_sentences(budget: Budget) -> tuple[str, ...]:
+    """Each bound that a budget sets, as a short phrase."""
+    sentences = []
+    if budget.training_flops_ratio is not None:
+        sentences.append(f"at most {budget.training_flops_ratio:g} × the baseline's training FLOPs")
+    if budget.steps is not None:
+        sentences.append(f"at most {budget.steps:,} optimizer steps")
+    if budget.cost_usd is not None:
+        sentences.append(f"at most ${budget.cost_usd:,.2f} for compile and training time")
+    if budget.memory_gib is not None:
+        sentences.append(f"at most {budget.memory_gib:g} GiB of device memory")
+    return tuple(sentences)

@@ -1,0 +1,57 @@
+"""The background task that takes jobs back from workers that fell silent."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from server.database import write_session
+from server.job_queue import requeue_expired
+from server.tables import utc_now
+
+logger = logging.getLogger(__name__)
+
+
+class Reaper:
+    """Requeues expired leases every few seconds, as long as its server runs."""
+
+    def __init__(self, engine: Engine, interval_seconds: float) -> None:
+        self._engine = engine
+        self._interval_seconds = interval_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether leases still expire; the health page shows it."""
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._task = asyncio.create_task(self._run(), name="reaper")
+        self._task.add_done_callback(_log_end)
+
+    async def stop(self) -> None:
+        """End, and wait until a pass under way is done."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            try:
+                await asyncio.to_thread(self._pass)
+            except SQLAlchemyError as error:
+                logger.error("expired leases were not requeued; trying again", exc_info=error)
+
+    def _pass(self) -> None:
+        with write_session(self._engine) as session:
+            requeue_expired(session, utc_now())
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.critical("the reaper died: leases no longer expire", exc_info=error)

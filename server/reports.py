@@ -1,0 +1,98 @@
+"""Storing what workers report of a run: metrics, log and result, each once.
+
+Workers send again whatever they are not sure has arrived, and an attempt that starts anew or
+resumes repeats earlier steps; what was stored first stays.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from sqlmodel import Session, col, select
+
+from core.schema.job import JobState, LogChunk, MetricBatch, ResultReport
+from core.schema.problem import Problem
+from core.schema.result import RunResult
+from core.schema.track import Track
+from server.errors import InvalidReport
+from server.lease import close, end_attempt, has_ended, hold, hold_or_ended
+from server.tables import AttemptOutcome, Experiment, LogPiece, Metric, Run
+
+logger = logging.getLogger(__name__)
+
+
+def store_metrics(session: Session, job_id: str, batch: MetricBatch, lease_seconds: float) -> None:
+    """Store the points of steps that have none.
+
+    Raises:
+        NotFound, LeaseLost: as `server.lease.hold`.
+    """
+    job = hold_or_ended(session, job_id, batch.lease_token, lease_seconds)
+    steps = [point.step for point in batch.points]
+    same = select(Metric.step).where(Metric.run_id == job.run_id, col(Metric.step).in_(steps))
+    stored = set(session.exec(same).all())
+    for point in batch.points:
+        if point.step not in stored:
+            stored.add(point.step)
+            session.add(Metric.model_validate({"run_id": job.run_id, **point.model_dump()}))
+
+
+def store_log(session: Session, job_id: str, chunk: LogChunk, lease_seconds: float) -> None:
+    """Store the part of a piece that reaches beyond what the attempt's log already has.
+
+    Raises:
+        NotFound, LeaseLost: as `server.lease.hold`.
+    """
+    job = hold_or_ended(session, job_id, chunk.lease_token, lease_seconds)
+    pieces = select(LogPiece).where(LogPiece.run_id == job.run_id, LogPiece.attempt == job.attempt)
+    last = session.exec(pieces.order_by(col(LogPiece.offset).desc()).limit(1)).one_or_none()
+    end = last.offset + len(last.text) if last else 0
+    offset = max(chunk.offset, end)
+    text = chunk.text[offset - chunk.offset :]
+    if text:
+        row = {"run_id": job.run_id, "attempt": job.attempt, "offset": offset, "text": text}
+        session.add(LogPiece.model_validate(row))
+
+
+def store_result(
+    session: Session,
+    job_id: str,
+    report: ResultReport,
+    tracks: Mapping[str, Track],
+    lease_seconds: float,
+) -> None:
+    """End a run with its result. A repetition changes nothing.
+
+    Raises:
+        NotFound, LeaseLost: as `server.lease.hold`.
+        InvalidReport: the result is of another seed.
+    """
+    if has_ended(session, job_id, report.lease_token, AttemptOutcome.RESULT):
+        return
+    job = hold(session, job_id, report.lease_token, lease_seconds)
+    run = session.get_one(Run, job.run_id)
+    if report.result.seed != run.seed:
+        message = f"{report.result.seed} is not the seed of run {run.id}; it is {run.seed}."
+        raise InvalidReport([Problem(path="result.seed", message=message)])
+    end_attempt(session, job, AttemptOutcome.RESULT)
+    put_result(run, session.get_one(Experiment, run.experiment_hash), report.result, tracks)
+    close(session, job, JobState.SUCCEEDED)
+    logger.info("run succeeded", extra={"run_id": run.id, "job_id": job.id})
+
+
+def put_result(
+    run: Run, experiment: Experiment, result: RunResult, tracks: Mapping[str, Track]
+) -> None:
+    """Fill a run's measured columns."""
+    data = result.provenance.data
+    run.result = result.model_dump(mode="json")
+    run.comparability_key = data.comparability_key(experiment.track, experiment.track_version)
+    run.val_loss = result.val_loss
+    run.cost_usd = cost_usd(result, tracks.get(experiment.track))
+
+
+def cost_usd(result: RunResult, track: Track | None) -> float | None:
+    """Dollars for compile and training time; None if the track has no price for the device."""
+    price = track.rules.price_usd_per_hour(result.provenance.device) if track else None
+    if price is None:
+        return None
+    return (result.timing.compile_seconds + result.timing.train_seconds) / 3600 * price

@@ -1,0 +1,32 @@
+"""The board as JSON: leaderboard, comparison, curves."""
+
+from fastapi import APIRouter
+
+from server.comparison import Comparison, compare, find_served_track
+from server.curves import SubmissionCurves, submission_curves
+from server.dependencies import ReadSession, Tracks
+from server.error_answers import documented
+from server.leaderboard import Leaderboard, leaderboard
+from server.submissions import find_submission
+
+router = APIRouter(prefix="/api/v1", tags=["board"])
+
+
+@router.get("/tracks/{track}/leaderboard", responses=documented(404))
+def get_leaderboard(
+    track: str, session: ReadSession, tracks: Tracks, key: str | None = None
+) -> Leaderboard:
+    """A track's board under one comparability key, or under that of its newest baseline run."""
+    return leaderboard(session, find_served_track(track, tracks), key)
+
+
+@router.get("/compare", responses=documented(404))
+def get_comparison(a: str, b: str, session: ReadSession, tracks: Tracks) -> Comparison:
+    """The settings and figures in which two submissions differ."""
+    return compare(session, tracks, a, b)
+
+
+@router.get("/submissions/{submission_id}/curves", responses=documented(404))
+def get_curves(submission_id: str, session: ReadSession) -> SubmissionCurves:
+    """What the runs of a submission's experiment measured, at most 500 points a curve."""
+    return submission_curves(session, find_submission(session, submission_id))

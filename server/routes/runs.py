@@ -1,0 +1,50 @@
+"""Reading runs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse, Response
+
+from core.schema.base import Message
+from core.schema.job import RunStatus
+from core.schema.result import MetricPoint
+from server import runs
+from server.dependencies import ReadSession, Settings
+from server.error_answers import documented
+from server.run_log import log_tail
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+MAX_TAIL = 10_000
+
+
+class RunMetrics(Message):
+    """The metric points of a run."""
+
+    points: tuple[MetricPoint, ...]
+    """In order of their steps."""
+
+
+@router.get("/{run_id}", responses=documented(404))
+def get_run(run_id: str, session: ReadSession, settings: Settings) -> RunStatus:
+    """Where a run stands, and its result once it has one."""
+    return runs.run_status(session, run_id, settings.base_url)
+
+
+@router.get("/{run_id}/metrics", responses=documented(404))
+def get_metrics(run_id: str, session: ReadSession) -> RunMetrics:
+    """Every metric point of a run."""
+    return RunMetrics(points=runs.run_metrics(session, run_id))
+
+
+@router.get(
+    "/{run_id}/log",
+    response_class=Response,
+    responses={**documented(404), 200: {"content": {"text/plain": {}}}},
+)
+def get_log(
+    run_id: str, session: ReadSession, tail: Annotated[int, Query(ge=1, le=MAX_TAIL)] = 100
+) -> Response:
+    """The last lines of the newest attempt's log, as plain text."""
+    runs.find_run(session, run_id)
+    text = "".join(f"{line}\n" for line in log_tail(session, run_id, tail))
+    return PlainTextResponse(text, headers={"X-Content-Type-Options": "nosniff"})

@@ -1,0 +1,96 @@
+"""Submitting, reading and cancelling."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from core.schema.job import RunStatus, SubmissionReceipt
+from server import job_queue, submissions
+from server.database import write_session
+from server.dependencies import Database, ReadSession, Settings, Tracks
+from server.error_answers import documented
+from server.runs import run_status
+from server.submission_views import (
+    SubmissionDetail,
+    SubmissionList,
+    list_submissions,
+    submission_detail,
+)
+
+router = APIRouter(prefix="/submissions", tags=["submissions"])
+MAX_PAGE = 200
+MAX_OFFSET = 2**31
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        **documented(409, 413),
+        200: {"model": SubmissionReceipt, "description": "Accepted before, under this key."},
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/yaml": {"schema": {"type": "string"}}},
+        }
+    },
+)
+def submit(
+    text: Annotated[bytes, Depends(_body)],
+    key: Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[A-Za-z0-9_-]{8,80}$")],
+    database: Database,
+    tracks: Tracks,
+    settings: Settings,
+    response: Response,
+) -> SubmissionReceipt:
+    """Queue a submission, written in YAML; the same key again queues nothing."""
+    receipt, is_new = submissions.accept(database, tracks, text, key, settings.base_url)
+    response.status_code = 201 if is_new else 200
+    return receipt
+
+
+@router.get("", responses=documented())
+def get_submissions(
+    session: ReadSession,
+    track: Annotated[str | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+) -> SubmissionList:
+    """Submissions, the newest first."""
+    return list_submissions(session, track, limit, offset)
+
+
+@router.get("/{submission_id}", responses=documented(404))
+def get_submission(
+    submission_id: str, session: ReadSession, tracks: Tracks, settings: Settings
+) -> SubmissionDetail:
+    """A submission, what it resolved to, and where its run stands."""
+    row = submissions.find_submission(session, submission_id)
+    return submission_detail(session, row.id, tracks.get(row.track), settings.base_url)
+
+
+@router.get(
+    "/{submission_id}/yaml",
+    response_class=Response,
+    responses={**documented(404), 200: {"content": {"application/yaml": {}}}},
+)
+def get_yaml(submission_id: str, session: ReadSession) -> Response:
+    """The YAML as it was sent."""
+    row = submissions.find_submission(session, submission_id)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    return Response(row.yaml, media_type="application/yaml; charset=utf-8", headers=headers)
+
+
+@router.post("/{submission_id}/cancel", responses=documented(404, 409))
+def cancel(submission_id: str, database: Database, settings: Settings) -> RunStatus:
+    """Cancel a queued run at once, or ask the worker of a running one to stop."""
+    with write_session(database) as session:
+        run_id = submissions.find_submission(session, submission_id).run_id
+        job_queue.cancel(session, run_id)
+        session.flush()
+        return run_status(session, run_id, settings.base_url)

@@ -1,0 +1,52 @@
+"""Workers register and claim jobs."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from core.schema.base import Message
+from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
+from server import job_queue, workers
+from server.database import write, write_session
+from server.dependencies import Database, ReadSession, Settings, Tracks
+from server.error_answers import documented
+from server.workers import WorkerSummary
+
+router = APIRouter(prefix="/workers", tags=["workers"])
+HEARTBEATS_PER_LEASE = 6
+"""A lease survives five lost heartbeats."""
+
+
+class WorkerList(Message):
+    """All workers."""
+
+    workers: tuple[WorkerSummary, ...]
+    """The last seen first."""
+
+
+@router.get("", responses=documented())
+def list_workers(session: ReadSession) -> WorkerList:
+    """All workers that ever registered."""
+    return WorkerList(workers=workers.list_workers(session))
+
+
+@router.post("", responses=documented(409, 413))
+def register(hello: WorkerHello, database: Database, settings: Settings) -> WorkerRegistration:
+    """Register a worker, or update the one of that name."""
+    worker = write(database, lambda session: workers.register(session, hello))
+    return WorkerRegistration(
+        worker_id=worker.id, heartbeat_seconds=settings.lease_seconds / HEARTBEATS_PER_LEASE
+    )
+
+
+@router.post(
+    "/{worker_id}/claim",
+    response_model=JobOffer,
+    responses={**documented(404), 204: {"description": "Nothing in the queue fits this worker."}},
+)
+def claim(
+    worker_id: str, database: Database, tracks: Tracks, settings: Settings
+) -> JobOffer | Response:
+    """Lease the first queued job that fits the worker."""
+    with write_session(database) as session:
+        offer = job_queue.claim(session, worker_id, tracks, settings.lease_seconds)
+    return offer if offer is not None else Response(status_code=204)

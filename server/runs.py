@@ -1,0 +1,82 @@
+"""Reading a run: where it stands, and its metrics."""
+
+from sqlmodel import Session, col, select
+
+from core.schema.job import JobState, RunStatus
+from core.schema.result import MetricPoint, RunResult
+from server.errors import NotFound
+from server.job_queue import jobs_ahead
+from server.tables import Experiment, Job, Metric, Run, SubmissionRow
+
+
+def find_run(session: Session, run_id: str) -> Run:
+    """The run of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id!r}; ids look like r_4k7m2q5xwp.")
+    return run
+
+
+def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
+    """Where a run stands.
+
+    A run that comes with the project has no submission and no job: it has succeeded, its
+    `submission_id` is empty, and its page is the track's.
+
+    Raises:
+        NotFound: there is none.
+    """
+    run = find_run(session, run_id)
+    experiment = session.get_one(Experiment, run.experiment_hash)
+    job = session.exec(select(Job).where(Job.run_id == run_id)).one_or_none()
+    asked = select(SubmissionRow).where(SubmissionRow.run_id == run_id)
+    submission = session.exec(asked).one_or_none()
+    page = f"submissions/{submission.id}" if submission else f"tracks/{experiment.track}"
+    waiting = job is not None and job.state is JobState.QUEUED
+    return RunStatus(
+        run_id=run.id,
+        submission_id=submission.id if submission else "",
+        name=submission.name if submission else "Baseline",
+        track=experiment.track,
+        seed=run.seed,
+        state=job.state if job else JobState.SUCCEEDED,
+        attempt=job.attempt if job else 0,
+        jobs_ahead=jobs_ahead(session, job) if job and waiting else None,
+        phase=job.phase if job else None,
+        completed=job.completed if job else 0,
+        total=job.total if job else 0,
+        latest=_latest_metric(session, run_id),
+        result=RunResult.model_validate(run.result) if run.result is not None else None,
+        cost_usd=run.cost_usd,
+        failure=job.failure if job else None,
+        failure_message=job.failure_message if job else "",
+        created_at=run.created_at,
+        url=f"{base_url}/{page}",
+    )
+
+
+def run_metrics(session: Session, run_id: str) -> tuple[MetricPoint, ...]:
+    """All metric points of a run, in order of steps.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    find_run(session, run_id)
+    rows = session.exec(
+        select(Metric).where(Metric.run_id == run_id).order_by(col(Metric.step))
+    ).all()
+    return tuple(_point(row) for row in rows)
+
+
+def _latest_metric(session: Session, run_id: str) -> MetricPoint | None:
+    newest = select(Metric).where(Metric.run_id == run_id).order_by(col(Metric.step).desc())
+    row = session.exec(newest.limit(1)).one_or_none()
+    return _point(row) if row else None
+
+
+def _point(row: Metric) -> MetricPoint:
+    return MetricPoint.model_validate(row.model_dump(exclude={"run_id"}))

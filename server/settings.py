@@ -1,0 +1,54 @@
+"""What the person who runs the server may set, as `FIVE_DOLLAR_...` environment variables."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from core.tracks import BASELINES
+
+
+class ServerSettings(BaseSettings):
+    """Addresses, folders and times of one server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FIVE_DOLLAR_", frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+    database_url: str = "sqlite:///data/board.sqlite"
+    """SQLAlchemy address of the database; a folder that SQLite needs is created."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65_535)
+    """Port to listen on."""
+    public_url: str = Field(default="", pattern=r"^(https?://.*[^/])?$")
+    """Address that links in answers start with, without a slash at the end; empty for
+    `http://host:port`."""
+    tracks_folder: Path = BASELINES
+    """Folder with one folder for each track."""
+    lease_seconds: float = Field(default=90.0, gt=0.0, le=86_400.0)
+    """How long a job stays with a worker that says nothing."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _keeps_data(cls, value: str) -> str:
+        try:
+            url = make_url(value)
+        except ArgumentError as error:
+            raise ValueError(
+                f"{value!r} is not a database address; write for instance "
+                "sqlite:///data/board.sqlite or postgresql+psycopg://user@host/name"
+            ) from error
+        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+            raise ValueError(
+                "a SQLite database in memory is lost with the process; "
+                "name a file, for instance sqlite:///data/board.sqlite"
+            )
+        return value
+
+    @property
+    def base_url(self) -> str:
+        """Address that links in answers start with, without a slash at the end."""
+        return self.public_url or f"http://{self.host}:{self.port}"

@@ -1,0 +1,132 @@
+"""Where runs stand: the run, its queue entry and the worker that has it, read in one go."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import AwareDatetime
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from core.schema.base import Message
+from core.schema.job import JobState, Phase
+from core.schema.result import FailureKind, RunResult
+from server.tables import Experiment, Job, Run, Worker
+
+MAX_ENDED = 50
+"""Runs without a result that a board lists, the newest first."""
+
+
+class RunStanding(Message):
+    """Where one run stands, and what came out of it."""
+
+    run_id: str
+    """Id."""
+    experiment_hash: str
+    """What was, or will be, trained."""
+    seed: int
+    """Seed."""
+    origin: str
+    """`worker`, or `project` for a baseline run that comes with the project."""
+    note: str
+    """Machine and circumstances of a run that comes with the project."""
+    state: JobState
+    """State of the run's job."""
+    attempt: int
+    """Attempts begun."""
+    jobs_ahead: int | None
+    """Jobs before it, while it is queued."""
+    phase: Phase | None
+    """What it is doing, while it runs."""
+    completed: int
+    """Units of the phase that are done."""
+    total: int
+    """Units of the phase; 0 if unknown."""
+    worker: str | None
+    """Name of the worker that has it, or had it last."""
+    failure: FailureKind | None
+    """Class of the failure, if it failed."""
+    failure_advice: str
+    """What to do about the failure; empty without one."""
+    failure_message: str
+    """What happened."""
+    comparability_key: str | None
+    """Key of the result, once there is one."""
+    cost_usd: float | None
+    """Compile and training time at the track's price."""
+    result: RunResult | None
+    """Outcome, once it succeeded."""
+    created_at: AwareDatetime
+    """When it was asked for."""
+    started_at: AwareDatetime | None
+    """When its last attempt began."""
+    finished_at: AwareDatetime | None
+    """When it ended."""
+
+
+def experiment_runs(session: Session, experiment_hash: str) -> tuple[RunStanding, ...]:
+    """Every run of an experiment, in order of seeds."""
+    query = _runs().where(Run.experiment_hash == experiment_hash).order_by(col(Run.seed))
+    return _standings(session, query)
+
+
+def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
+    """Runs of a track that are running or queued, in the order in which they will end up done."""
+    states = (JobState.RUNNING, JobState.QUEUED)
+    query = _runs().where(Experiment.track == track).where(col(Job.state).in_(states))
+    return _standings(session, query.order_by(col(Job.state) == JobState.QUEUED, col(Job.position)))
+
+
+def ended_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
+    """Runs of a track that failed or were cancelled, the newest 50 first."""
+    states = (JobState.FAILED, JobState.CANCELLED)
+    query = _runs().where(Experiment.track == track).where(col(Job.state).in_(states))
+    newest = func.coalesce(Job.finished_at, Job.created_at).desc()
+    return _standings(session, query.order_by(newest).limit(MAX_ENDED))
+
+
+def _runs() -> Any:
+    """The query for every run, with its experiment to filter by."""
+    return (
+        select(Run, Job, Worker.name)
+        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
+        .outerjoin(Job, col(Job.run_id) == col(Run.id))
+        .outerjoin(Worker, col(Worker.id) == col(Job.worker_id))
+    )
+
+
+def _standings(session: Session, query: Any) -> tuple[RunStanding, ...]:
+    rows = session.exec(query).all()
+    queued: Sequence[int] = ()
+    if any(job is not None and job.state is JobState.QUEUED for _, job, _ in rows):
+        positions = select(Job.position).where(Job.state == JobState.QUEUED)
+        queued = session.exec(positions.order_by(col(Job.position))).all()
+    return tuple(_standing(run, job, worker, queued) for run, job, worker in rows)
+
+
+def _standing(run: Run, job: Job | None, worker: str | None, queued: Sequence[int]) -> RunStanding:
+    """A run without a job is one that came with the project, with its result."""
+    waiting = job is not None and job.state is JobState.QUEUED
+    return RunStanding(
+        run_id=run.id,
+        experiment_hash=run.experiment_hash,
+        seed=run.seed,
+        origin=run.origin,
+        note=run.note,
+        state=job.state if job else JobState.SUCCEEDED,
+        attempt=job.attempt if job else 0,
+        jobs_ahead=bisect_left(queued, job.position) if job and waiting else None,
+        phase=job.phase if job else None,
+        completed=job.completed if job else 0,
+        total=job.total if job else 0,
+        worker=worker,
+        failure=job.failure if job else None,
+        failure_advice=job.failure.advice if job and job.failure else "",
+        failure_message=job.failure_message if job else "",
+        comparability_key=run.comparability_key,
+        cost_usd=run.cost_usd,
+        result=None if run.result is None else RunResult.model_validate(run.result),
+        created_at=run.created_at,
+        started_at=job.started_at if job else None,
+        finished_at=run.finished_at or (job.finished_at if job else None),
+    )

@@ -1,0 +1,189 @@
+"""From an author's YAML to a queued job, in one transaction."""
+
+import json
+import logging
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from core.errors import InvalidInput
+from core.proposal import Proposal, SubmissionDocument, propose, read_submission
+from core.schema.experiment import ExperimentConfig
+from core.schema.job import JobState, SubmissionReceipt
+from core.schema.problem import Problem
+from core.schema.track import Track, TrackRules
+from server.database import read_session, write
+from server.errors import KeyReused, NotFound
+from server.identifiers import new_id
+from server.job_queue import enqueue, jobs_ahead
+from server.tables import Experiment, Job, Run, SubmissionRow
+
+logger = logging.getLogger(__name__)
+
+
+def accept(
+    engine: Engine, tracks: Mapping[str, Track], text: bytes, key: str, base_url: str
+) -> tuple[SubmissionReceipt, bool]:
+    """Validate and queue a submission; the receipt, and whether it is new.
+
+    Args:
+        text: the YAML as it was sent.
+        key: the author's idempotency key; the same key again queues nothing.
+        base_url: where links in the receipt start.
+
+    Raises:
+        InvalidInput: the submission is refused, with every problem.
+        KeyReused: the key belongs to another submission.
+    """
+    with read_session(engine) as session:
+        if earlier := _of_key(session, key, text):
+            return _receipt(session, earlier, base_url), False
+        document = read_submission(text)
+        parent = _parent(session, document, tracks)
+    proposal = propose(document, tracks, parent)
+
+    def store(session: Session) -> tuple[SubmissionReceipt, bool]:
+        if earlier := _of_key(session, key, text):
+            return _receipt(session, earlier, base_url), False
+        row = _store(session, proposal, text.decode(), key)
+        return _receipt(session, row, base_url), True
+
+    receipt, is_new = write(engine, store)
+    if is_new:
+        ids = {"submission_id": receipt.submission_id, "run_id": receipt.run_id}
+        logger.info("submission accepted", extra=ids)
+    return receipt, is_new
+
+
+def find_submission(session: Session, submission_id: str) -> SubmissionRow:
+    """The submission of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = session.get(SubmissionRow, submission_id)
+    if row is None:
+        raise NotFound(f"there is no submission {submission_id!r}; ids look like s_4k7m2q5xwp.")
+    return row
+
+
+def first_of_experiment(session: Session, experiment_hash: str) -> SubmissionRow | None:
+    """The earliest submission of an experiment."""
+    same = select(SubmissionRow).where(SubmissionRow.experiment_hash == experiment_hash)
+    oldest = same.order_by(col(SubmissionRow.created_at), col(SubmissionRow.id)).limit(1)
+    return session.exec(oldest).one_or_none()
+
+
+def stored_config(experiment: Experiment) -> ExperimentConfig:
+    """The config of a row."""
+    return ExperimentConfig.model_validate_json(json.dumps(experiment.config))
+
+
+def ensure_experiment(
+    session: Session, experiment_hash: str, rules: TrackRules, config: ExperimentConfig
+) -> Experiment:
+    """The row of an experiment, made if it is new; locked against a second taker of seeds."""
+    locked = select(Experiment).where(Experiment.hash == experiment_hash).with_for_update()
+    row = session.exec(locked).one_or_none()
+    if row is None:
+        row = Experiment.model_validate(
+            {
+                "hash": experiment_hash,
+                "track": rules.name,
+                "track_version": rules.version,
+                "config": config.model_dump(mode="json"),
+            }
+        )
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _of_key(session: Session, key: str, text: bytes) -> SubmissionRow | None:
+    query = select(SubmissionRow).where(SubmissionRow.idempotency_key == key)
+    row = session.exec(query).one_or_none()
+    if row is not None and row.yaml.encode() != text:
+        raise KeyReused(
+            f"the Idempotency-Key {key!r} was used for another submission ({row.id}); "
+            "use a new key for a new submission."
+        )
+    return row
+
+
+def _parent(
+    session: Session, document: SubmissionDocument, tracks: Mapping[str, Track]
+) -> ExperimentConfig | None:
+    """Config of the submission that `built_on` names, if it names one."""
+    submission = document.submission
+    if not submission.built_on or submission.track not in tracks:
+        return None
+    version = tracks[submission.track].rules.version
+    row = session.get(SubmissionRow, submission.built_on)
+    experiment = session.get_one(Experiment, row.experiment_hash) if row else None
+    if experiment is None:
+        message = f"there is no submission {submission.built_on!r}; ids look like s_4k7m2q5xwp."
+    elif experiment.track != submission.track:
+        message = f"{submission.built_on} is on the track {experiment.track}; build on one of "
+        message += f"{submission.track}, or change the track."
+    elif experiment.track_version != version:
+        message = f"{submission.built_on} is on version {experiment.track_version} of the track, "
+        message += f"which is now at version {version}; submit it again and build on that."
+    else:
+        return stored_config(experiment)
+    line = document.lines.get(("built_on",))
+    raise InvalidInput([Problem(path="built_on", message=message, line=line)])
+
+
+def _store(session: Session, proposal: Proposal, text: str, key: str) -> SubmissionRow:
+    rules, submission = proposal.track.rules, proposal.submission
+    experiment = ensure_experiment(session, proposal.experiment_hash, rules, proposal.experiment)
+    run = Run.model_validate(
+        {
+            "id": new_id("r"),
+            "experiment_hash": experiment.hash,
+            "seed": _next_seed(session, experiment.hash, rules),
+        }
+    )
+    session.add(run)
+    session.flush()
+    enqueue(session, run, rules.device == "cuda", int(proposal.estimate.memory_bytes))
+    row = SubmissionRow.model_validate(
+        {
+            "id": new_id("s"),
+            "experiment_hash": experiment.hash,
+            "track": rules.name,
+            "name": submission.name,
+            "author": submission.author,
+            "hypothesis": submission.hypothesis,
+            "built_on": submission.built_on or None,
+            "yaml": text,
+            "idempotency_key": key,
+            "run_id": run.id,
+        }
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _next_seed(session: Session, experiment_hash: str, rules: TrackRules) -> int:
+    """The first of the track's seeds that no run of the experiment has, whatever became of it."""
+    runs = select(Run.seed).where(Run.experiment_hash == experiment_hash)
+    taken = set(session.exec(runs).all())
+    return next(seed for n in range(len(taken) + 1) if (seed := rules.seed(n)) not in taken)
+
+
+def _receipt(session: Session, row: SubmissionRow, base_url: str) -> SubmissionReceipt:
+    run = session.get_one(Run, row.run_id)
+    job = session.exec(select(Job).where(Job.run_id == run.id)).one()
+    first = first_of_experiment(session, row.experiment_hash)
+    return SubmissionReceipt(
+        submission_id=row.id,
+        run_id=run.id,
+        seed=run.seed,
+        experiment_hash=row.experiment_hash,
+        duplicate_of=first.id if first and first.id != row.id else None,
+        jobs_ahead=jobs_ahead(session, job) if job.state is JobState.QUEUED else 0,
+        url=f"{base_url}/submissions/{row.id}",
+    )

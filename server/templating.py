@@ -1,0 +1,70 @@
+"""Rendering: one Jinja2 environment, strict about what is missing, and the pages' headers."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from server import formatting
+from server.pages.page import Page
+
+HERE = Path(__file__).resolve().parent
+STATIC = HERE / "static"
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'; object-src 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+"""Sent with every page: no script, style or image from anywhere else, and none in the page."""
+
+FILTERS = {
+    "loss": formatting.loss,
+    "perplexity": formatting.perplexity,
+    "percent": formatting.percent,
+    "percent_points": formatting.percent_points,
+    "integer": formatting.count,
+    "gib": formatting.gib,
+    "usd": formatting.usd,
+    "seconds": formatting.seconds,
+    "moment": formatting.moment,
+    "delta": formatting.delta,
+    "direction": formatting.direction,
+    "setting": formatting.setting,
+    "short_path": formatting.short_path,
+    "words": formatting.words,
+    "figure": formatting.figure,
+    "figure_delta": formatting.figure_delta,
+}
+
+
+def render(template: str, page: Page, status_code: int = 200) -> HTMLResponse:
+    """A page as a response; the template sees the context as `page`."""
+    html = environment().get_template(template).render(page=page)
+    return HTMLResponse(html, status_code, HEADERS)
+
+
+@cache
+def environment() -> Environment:
+    """The environment of every template."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    environment.globals["static"] = static_url
+    return environment
+
+
+@cache
+def static_url(path: str) -> str:
+    """Address of a file under `static/`, with a part that changes when the file does."""
+    digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]
+    return f"/static/{path}?v={digest}"

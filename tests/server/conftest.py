@@ -1,0 +1,86 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from sqlmodel import Session
+from starlette.testclient import TestClient
+
+from core.schema.track import Track
+from core.tracks import BASELINES, load_tracks
+from server import app as app_module
+from server.app import create_app
+from server.database import create_engine, upgrade
+from server.settings import ServerSettings
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A migrated database without rows; migrating once saves each test a quarter second."""
+    path = tmp_path_factory.mktemp("database") / "empty.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    upgrade(engine)
+    engine.dispose()
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def tracks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's tracks without measured runs, so that a new measurement breaks no test."""
+    folder = tmp_path_factory.mktemp("tracks") / "baselines"
+    shutil.copytree(BASELINES, folder)
+    for results in folder.glob("*/results.json"):
+        results.write_text('{"runs": []}')
+    return folder
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, empty_database: bytes, tracks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> ServerSettings:
+    """Settings with a database of the test's own, whatever the environment says."""
+    monkeypatch.delenv("FIVE_DOLLAR_DATABASE_URL", raising=False)
+    path = tmp_path / "board.sqlite"
+    path.write_bytes(empty_database)
+    return ServerSettings(
+        database_url=f"sqlite:///{path}",
+        public_url="http://board.test",
+        tracks_folder=tracks_folder,
+    )
+
+
+@pytest.fixture(scope="session")
+def tracks(tracks_folder: Path) -> dict[str, Track]:
+    return load_tracks(tracks_folder)
+
+
+@pytest.fixture
+def app(
+    settings: ServerSettings, tracks: dict[str, Track], monkeypatch: pytest.MonkeyPatch
+) -> FastAPI:
+    """The application; reading the tracks anew would take half of a test's time."""
+    monkeypatch.setattr(app_module, "load_tracks", lambda folder: tracks)
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    """A client of the running application; a fault of the server is an answer, not an error."""
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def engine(app: FastAPI, client: TestClient) -> Engine:
+    """The running application's database."""
+    engine: Engine = app.state.engine
+    return engine
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session to read with, beside the application's own."""
+    with Session(engine) as session:
+        yield session

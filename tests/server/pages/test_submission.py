@@ -1,0 +1,112 @@
+import pytest
+from sqlmodel import Session
+from starlette.testclient import TestClient
+
+from core.schema.result import Timing
+from core.tracks import load_tracks
+from server.errors import NotFound
+from server.pages.submission import SubmissionPage, run_time, submission_page
+from tests.server.factories import (
+    claim_one,
+    points,
+    run_result,
+    send_log,
+    send_points,
+    submit,
+    submit_and_finish,
+)
+
+RELU = {"model.feed_forward.activation": "squared_relu"}
+
+
+def page_of(session: Session, submission_id: str) -> SubmissionPage:
+    return submission_page(session, load_tracks(), submission_id)
+
+
+def test_phases_lie_end_to_end_on_a_bar_of_100() -> None:
+    timing = Timing(data_seconds=1.0, compile_seconds=2.0, train_seconds=4.0, eval_seconds=1.0)
+    time = run_time(run_result().model_copy(update={"timing": timing}))
+    assert time.total_seconds == 8.0
+    assert [(phase.name, phase.start, phase.width) for phase in time.phases] == [
+        ("data", 0.0, 12.5),
+        ("compile", 12.5, 25.0),
+        ("train", 37.5, 50.0),
+        ("evaluate", 87.5, 12.5),
+    ]
+
+
+def test_a_run_that_took_no_time_has_an_empty_bar() -> None:
+    timing = Timing(data_seconds=0.0, compile_seconds=0.0, train_seconds=0.0, eval_seconds=0.0)
+    time = run_time(run_result().model_copy(update={"timing": timing}))
+    assert [phase.width for phase in time.phases] == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_result_is_set_beside_the_baseline_under_the_same_key(
+    client: TestClient, session: Session
+) -> None:
+    submit_and_finish(client, "Baseline", val_loss=2.0, validation="b")
+    submission = submit_and_finish(client, "Other", RELU, 1.5, validation="b").submission_id
+    submit_and_finish(client, "Other", RELU, 9.0, validation="e")
+    page = page_of(session, submission)
+    by_loss = {keyed.result.val_loss: keyed for keyed in page.results}
+    assert by_loss[1.5].delta == -0.5
+    assert by_loss[9.0].delta is None
+    assert by_loss[9.0].baseline is None
+
+
+def test_the_baseline_has_no_difference_to_itself(client: TestClient, session: Session) -> None:
+    page = page_of(session, submit_and_finish(client, "Baseline").submission_id)
+    assert page.is_baseline
+    assert page.results[0].delta is None
+    assert page.changes == ()
+    assert page.baseline_submission_id is None
+
+
+def test_every_run_is_there_and_the_other_submission_is_named(
+    client: TestClient, session: Session
+) -> None:
+    first = submit_and_finish(client, "First", RELU, 2.0).submission_id
+    second = submit(client, "Second", RELU).submission_id
+    page = page_of(session, first)
+    assert [run.seed for run in page.runs] == [1000, 1001]
+    assert [other.id for other in page.same_experiment] == [second]
+    # Each submission shows the state of the run that it asked for.
+    assert page.state.seed == 1000
+    assert page_of(session, second).state.seed == 1001
+
+
+def test_what_it_is_built_on_is_named(client: TestClient, session: Session) -> None:
+    parent = submit(client, "Parent", RELU).submission_id
+    child = submit(client, "Child", {"model.dropout": 0.1}, built_on=parent).submission_id
+    page = page_of(session, child)
+    assert page.built_on is not None
+    assert page.built_on.name == "Parent"
+    # The diff is against the baseline, so it holds the parent's change too.
+    assert [change.path for change in page.changes] == [
+        "model.dropout",
+        "model.feed_forward.activation",
+    ]
+
+
+def test_validation_table_has_a_column_for_each_seed_with_losses(
+    client: TestClient, session: Session
+) -> None:
+    first = submit(client, "First", RELU).submission_id
+    send_points(client, claim_one(client), points(steps=(1, 4), start=8.0))
+    submit(client, "Second", RELU)
+    send_points(client, claim_one(client), points(steps=(4, 16), start=8.0))
+    table = page_of(session, first).validation
+    assert table.seeds == (1000, 1001)
+    assert table.rows == ((1, (8.1, None)), (4, (4.1, 4.1)), (16, (None, 2.1)))
+
+
+def test_log_ends_with_the_last_hundred_lines(client: TestClient, session: Session) -> None:
+    submission = submit(client).submission_id
+    send_log(client, claim_one(client), "".join(f"line {n}\n" for n in range(150)))
+    log = page_of(session, submission).log
+    assert (len(log), log[0], log[-1]) == (100, "line 50", "line 149")
+
+
+def test_unknown_submission_is_not_found(session: Session) -> None:
+    with pytest.raises(NotFound, match="s_nothing"):
+        page_of(session, "s_nothing")

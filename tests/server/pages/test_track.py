@@ -1,0 +1,53 @@
+from sqlmodel import Session
+from starlette.testclient import TestClient
+
+from core.schema.track import Budget
+from core.tracks import load_tracks
+from server.pages.track import budget_sentences, track_page
+from tests.server.factories import submit, submit_and_finish
+
+RELU = {"model.feed_forward.activation": "squared_relu"}
+
+
+def test_each_bound_of_a_budget_is_a_phrase() -> None:
+    budget = Budget(training_flops_ratio=1.1, steps=10_000, cost_usd=0.5, memory_gib=24.0)
+    assert budget_sentences(budget) == (
+        "at most 1.1 × the baseline's training FLOPs",
+        "at most 10,000 optimizer steps",
+        "at most $0.50 for compile and training time",
+        "at most 24 GiB of device memory",
+    )
+    assert budget_sentences(Budget()) == ()
+
+
+def test_baseline_row_is_the_first(client: TestClient, session: Session) -> None:
+    submit_and_finish(client, "Better", RELU, 1.0)
+    submit_and_finish(client, "Baseline", val_loss=2.0)
+    page = track_page(session, load_tracks()["debug"])
+    assert [row.name for row in page.rows] == ["Baseline", "Better"]
+    assert (page.preselected_a, page.preselected_b) == tuple(row.submission_id for row in page.rows)
+
+
+def test_one_row_offers_no_comparison(client: TestClient, session: Session) -> None:
+    submit_and_finish(client, "Alone", RELU)
+    page = track_page(session, load_tracks()["debug"])
+    assert (page.preselected_a, page.preselected_b) == (None, None)
+
+
+def test_page_is_live_while_anything_is_queued(client: TestClient, session: Session) -> None:
+    track = load_tracks()["debug"]
+    assert not track_page(session, track).is_live
+    session.rollback()
+    submit(client)
+    assert track_page(session, track).is_live
+
+
+def test_json_address_names_the_key_that_was_asked_for(
+    client: TestClient, session: Session
+) -> None:
+    submit_and_finish(client, "Baseline")
+    track = load_tracks()["debug"]
+    default = track_page(session, track)
+    assert default.json_url == "/api/v1/tracks/debug/leaderboard"
+    key = default.board.key
+    assert track_page(session, track, key).json_url.endswith(f"?key={key}")

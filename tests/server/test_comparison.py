@@ -1,0 +1,120 @@
+from collections.abc import Mapping
+
+import pytest
+from sqlmodel import Session
+from starlette.testclient import TestClient
+
+from core.schema.track import Track
+from core.tracks import load_tracks
+from server.comparison import ComparedFigure, Comparison, compare
+from server.errors import NotFound
+from tests.server.factories import submit, submit_and_finish
+
+RELU = {"model.feed_forward.activation": "squared_relu"}
+NORM = {"model.attention.qk_norm": "true"}
+
+
+@pytest.fixture(scope="module")
+def tracks() -> Mapping[str, Track]:
+    return load_tracks()
+
+
+def figure(comparison: Comparison, label: str) -> ComparedFigure:
+    return next(one for one in comparison.figures if one.label == label)
+
+
+def test_only_settings_that_differ_are_listed(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit(client, "A", {**RELU, "model.dropout": 0.1})
+    b = submit(client, "B", {**NORM, "model.dropout": 0.1})
+    changes = compare(session, tracks, a.submission_id, b.submission_id).changes
+    assert [(change.path, change.before, change.after) for change in changes] == [
+        ("model.attention.qk_norm", False, True),
+        ("model.feed_forward.activation", "squared_relu", "silu"),
+    ]
+
+
+def test_figures_differ_by_b_less_a(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit_and_finish(client, "A", RELU, 2.0)
+    b = submit_and_finish(client, "B", NORM, 1.75)
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    loss = figure(comparison, "Validation loss")
+    assert (loss.a, loss.b, loss.delta) == (2.0, 1.75, -0.25)
+    assert figure(comparison, "synthetic world acc_norm").delta == 0.0
+    assert comparison.notice == ""
+
+
+def test_times_and_cost_get_no_difference(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit_and_finish(client, "A", RELU, train_seconds=30.0)
+    b = submit_and_finish(client, "B", NORM, train_seconds=60.0)
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    time = figure(comparison, "Training time")
+    assert (time.a, time.b, time.delta) == (30.0, 60.0, None)
+    assert figure(comparison, "Cost of a run").delta is None
+    assert figure(comparison, "Tokens per second").delta is None
+
+
+def test_different_keys_are_shown_without_differences(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit_and_finish(client, "A", RELU, 2.0, validation="b")
+    b = submit_and_finish(client, "B", NORM, 1.0, validation="e")
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    loss = figure(comparison, "Validation loss")
+    assert (loss.a, loss.b, loss.delta) == (2.0, 1.0, None)
+    assert comparison.key is None
+    assert "different data" in comparison.notice
+
+
+def test_runs_under_the_common_key_alone_are_pooled(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit_and_finish(client, "A", RELU, 2.0, validation="b")
+    submit_and_finish(client, "A again", RELU, 9.0, validation="e")
+    b = submit_and_finish(client, "B", NORM, 1.5, validation="b")
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    assert figure(comparison, "Validation loss").delta == -0.5
+    assert comparison.a.result is not None
+    assert comparison.a.result.num_seeds == 1
+
+
+def test_a_side_without_a_result_is_named(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit_and_finish(client, "A", RELU)
+    b = submit(client, "Still queued", NORM)
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    assert comparison.notice == "No result yet: Still queued."
+    assert comparison.b.num_active_runs == 1
+    assert figure(comparison, "Validation loss").b is None
+
+
+def test_different_tracks_are_not_compared(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a, b = submit(client, "A"), submit(client, "B", track="gpu_24gb")
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    assert "different tracks" in comparison.notice
+    assert "model.hidden_size" in [change.path for change in comparison.changes]
+
+
+def test_a_submission_against_itself_differs_in_nothing(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit_and_finish(client, "A", RELU).submission_id
+    comparison = compare(session, tracks, a, a)
+    assert comparison.changes == ()
+    assert figure(comparison, "Validation loss").delta == 0.0
+
+
+def test_unknown_submission_is_not_found(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    a = submit(client).submission_id
+    with pytest.raises(NotFound, match="s_nothing"):
+        compare(session, tracks, a, "s_nothing")

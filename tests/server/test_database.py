@@ -1,0 +1,145 @@
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, SQLModel, select
+
+from server.database import create_engine, read_session, upgrade, write, write_session
+from server.tables import Run, Worker
+
+WORKER = {
+    "id": "w_a",
+    "name": "bench",
+    "device": "cpu",
+    "has_cuda": False,
+    "memory_bytes": 2**40,
+    "code_commit": "c",
+}
+
+
+def add_worker(session: Session, **changes: object) -> None:
+    session.add(Worker.model_validate(WORKER | changes))
+    session.flush()
+
+
+def test_migrations_make_the_tables_that_the_code_expects(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
+    with write_session(engine) as session:
+        add_worker(session)
+    upgrade(engine)
+    with read_session(engine) as session:
+        assert session.exec(select(Worker.name)).all() == ["bench"]
+
+
+def test_every_constraint_has_a_name(engine: Engine) -> None:
+    inspector = inspect(engine)
+    for table in SQLModel.metadata.tables:
+        assert inspector.get_pk_constraint(table)["name"] == f"pk_{table}"
+        assert all(key["name"] for key in inspector.get_foreign_keys(table))
+        assert all(key["name"] for key in inspector.get_unique_constraints(table))
+
+
+def test_a_new_sqlite_database_gets_its_folder(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/new/folder/board.sqlite")
+    upgrade(engine)
+    engine.dispose()
+    assert (tmp_path / "new/folder/board.sqlite").exists()
+
+
+def test_sqlite_writes_ahead_waits_for_disk_and_checks_references(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+        assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 15_000
+
+
+def test_a_row_that_refers_to_nothing_is_refused(engine: Engine) -> None:
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"), write_session(engine) as session:
+        session.add(Run.model_validate({"id": "r_a", "experiment_hash": "none", "seed": 1}))
+
+
+def test_a_block_that_raises_leaves_nothing(engine: Engine) -> None:
+    def add_and_fail() -> None:
+        with write_session(engine) as session:
+            add_worker(session)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        add_and_fail()
+    with read_session(engine) as session:
+        assert session.exec(select(Worker)).all() == []
+
+
+def test_writers_that_read_first_wait_for_each_other(engine: Engine) -> None:
+    def add_one() -> None:
+        with write_session(engine) as session:
+            worker = session.exec(select(Worker)).one()
+            worker.memory_bytes += 1
+
+    with write_session(engine) as session:
+        add_worker(session, memory_bytes=0)
+    threads = [threading.Thread(target=add_one) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with read_session(engine) as session:
+        assert session.exec(select(Worker.memory_bytes)).one() == 12
+
+
+def test_a_reader_is_not_kept_waiting_by_a_writer(engine: Engine) -> None:
+    with write_session(engine) as writer:
+        add_worker(writer)
+        with read_session(engine) as reader:
+            assert reader.exec(select(Worker)).all() == []
+
+
+def test_write_looks_again_when_another_writer_took_the_key(engine: Engine) -> None:
+    with write_session(engine) as session:
+        add_worker(session)
+    looks = 0
+
+    def work(session: Session) -> list[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            # As if the other writer had committed between the look and the insert.
+            add_worker(session, id="w_b")
+        return list(session.exec(select(Worker.id)).all())
+
+    assert write(engine, work) == ["w_a"]
+    assert looks == 2
+
+
+def test_what_was_committed_survives_a_kill_and_the_rest_is_gone(tmp_path: Path) -> None:
+    script = f"""
+import os, signal
+from server.database import create_engine, upgrade, write_session
+from server.tables import Worker
+engine = create_engine("sqlite:///{tmp_path}/board.sqlite")
+upgrade(engine)
+row = {WORKER!r}
+with write_session(engine) as session:
+    session.add(Worker.model_validate(row))
+with write_session(engine) as session:
+    session.add(Worker.model_validate(row | {{"id": "w_b", "name": "other"}}))
+    session.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert killed.returncode == -9
+    engine = create_engine(f"sqlite:///{tmp_path}/board.sqlite")
+    with read_session(engine) as session:
+        assert session.exec(select(Worker.name)).all() == ["bench"]
+    engine.dispose()

@@ -1,0 +1,275 @@
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+from starlette.testclient import TestClient
+
+from core.schema.job import JobOffer, JobState
+from core.schema.result import FailureKind
+from core.tracks import load_tracks
+from server.database import write_session
+from server.job_queue import claim as claim_job
+from server.job_queue import extend_leases, requeue_expired
+from server.settings import ServerSettings
+from server.tables import Attempt, AttemptOutcome, Experiment, Job, Run, utc_now
+from tests.server.factories import (
+    API,
+    GIB,
+    claim,
+    claim_one,
+    finish,
+    heartbeat,
+    register,
+    report,
+    run_result,
+    send_failure,
+    send_result,
+    submit,
+)
+
+LEARNING_RATE = "optimizer.muon.learning_rate"
+
+
+def state(session: Session) -> JobState:
+    session.rollback()
+    return session.exec(select(Job.state)).one()
+
+
+def expire(engine: Engine) -> int:
+    """Requeue as if 91 seconds had passed since the last report of every job."""
+    with write_session(engine) as session:
+        return requeue_expired(session, utc_now() + timedelta(seconds=91))
+
+
+def test_jobs_are_claimed_in_the_order_of_submission(client: TestClient) -> None:
+    runs = [submit(client, f"n{n}", {LEARNING_RATE: n / 100}).run_id for n in (3, 1, 2)]
+    worker = register(client)
+    offers = [claim(client, worker) for _ in runs]
+    assert [offer.run.run_id for offer in offers if offer] == runs
+    assert claim(client, worker) is None
+
+
+def test_an_offer_says_all_that_training_needs(client: TestClient) -> None:
+    receipt = submit(client, "Rate", {LEARNING_RATE: 0.02})
+    offer = claim_one(client)
+    assert (offer.attempt, offer.run.run_id, offer.run.seed) == (1, receipt.run_id, 1000)
+    assert (offer.run.track, offer.run.track_version) == ("debug", 1)
+    assert offer.run.experiment.optimizer.muon.learning_rate == 0.02
+    assert offer.run.budget.memory_gib == 24
+    assert offer.run.prices_usd_per_hour == {"cpu": 0.04}
+
+
+def test_claim_gives_each_job_to_one_worker(
+    client: TestClient, engine: Engine, settings: ServerSettings, session: Session
+) -> None:
+    runs = {submit(client, f"n{n}", {LEARNING_RATE: n / 100}).run_id for n in range(1, 7)}
+    workers = [register(client, f"bench {n}") for n in range(12)]
+    tracks = load_tracks(settings.tracks_folder)
+    barrier = threading.Barrier(len(workers))
+    offers: list[JobOffer | None] = []
+
+    def race(worker: str) -> None:
+        barrier.wait()
+        with write_session(engine) as session:
+            offer = claim_job(session, worker, tracks, 90.0)
+        offers.append(offer)
+
+    threads = [threading.Thread(target=race, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken = [offer.run.run_id for offer in offers if offer]
+    assert len(offers) == 12
+    assert sorted(taken) == sorted(runs)
+    assert len(set(session.exec(select(Job.worker_id)).all())) == 6
+
+
+def test_a_processor_gets_no_job_that_needs_cuda(client: TestClient) -> None:
+    submit(client, track="gpu_24gb")
+    small = submit(client)
+    worker = register(client)
+    offer = claim(client, worker)
+    assert offer is not None
+    assert offer.run.run_id == small.run_id
+    assert claim(client, worker) is None
+    gpu = register(client, "gpu", device="NVIDIA RTX 4090", has_cuda=True, memory_bytes=24 * GIB)
+    assert claim(client, gpu) is not None
+
+
+def test_a_worker_gets_no_job_larger_than_its_memory(client: TestClient) -> None:
+    submit(client)
+    assert claim(client, register(client, "tiny", memory_bytes=10**6)) is None
+    assert claim(client, register(client, "large")) is not None
+
+
+def test_an_unknown_worker_is_told_to_register(client: TestClient) -> None:
+    response = client.post(f"{API}/workers/w_nobody/claim")
+    assert response.status_code == 404
+    assert "register" in response.json()["message"]
+
+
+def test_a_job_of_a_track_that_is_not_served_waits(client: TestClient, engine: Engine) -> None:
+    submit(client)
+    worker = register(client)
+    with write_session(engine) as session:
+        assert claim_job(session, worker, {}, 90.0) is None
+    assert claim(client, worker) is not None
+
+
+def test_a_config_that_this_version_cannot_read_fails_and_the_next_is_offered(
+    client: TestClient, engine: Engine
+) -> None:
+    old, new = submit(client, "Old", {LEARNING_RATE: 0.02}), submit(client, "New")
+    with write_session(engine) as session:
+        session.get_one(Experiment, old.experiment_hash).config = {"model": {"layers": 2}}
+    assert claim_one(client).run.run_id == new.run_id
+    status = client.get(f"{API}/runs/{old.run_id}").json()
+    assert (status["state"], status["failure"]) == ("failed", "internal_error")
+    assert "submit it again" in status["failure_message"]
+
+
+def test_an_expired_lease_puts_the_job_first_in_the_queue_again(
+    client: TestClient, engine: Engine
+) -> None:
+    first = submit(client)
+    submit(client, "Later", {LEARNING_RATE: 0.02})
+    lost = claim_one(client)
+    assert expire(engine) == 1
+    again = claim_one(client, "other")
+    assert (again.run.run_id, again.attempt) == (first.run_id, 2)
+    assert again.lease_token != lost.lease_token
+
+
+def test_a_lease_that_is_renewed_in_time_stays(client: TestClient, engine: Engine) -> None:
+    submit(client)
+    offer = claim_one(client)
+    with write_session(engine) as session:
+        job = session.get_one(Job, offer.job_id)
+        job.lease_expires_at = utc_now() + timedelta(seconds=1)
+    assert heartbeat(client, offer).status_code == 200
+    with write_session(engine) as session:
+        assert requeue_expired(session, utc_now() + timedelta(seconds=80)) == 0
+
+
+def test_claiming_takes_expired_jobs_without_waiting_for_the_reaper(
+    client: TestClient, engine: Engine
+) -> None:
+    submit(client)
+    lost = claim_one(client)
+    with write_session(engine) as session:
+        session.get_one(Job, lost.job_id).lease_expires_at = utc_now() - timedelta(seconds=1)
+    assert claim_one(client, "other").attempt == 2
+
+
+def test_a_late_report_is_refused_and_nothing_of_it_is_stored(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    submit(client)
+    lost = claim_one(client)
+    expire(engine)
+    current = claim_one(client, "other")
+    late = run_result(1000, val_loss=1.0)
+    for response in (
+        heartbeat(client, lost),
+        report(client, lost, "metrics", points=[]),
+        report(client, lost, "log", offset=0, text="late"),
+        send_result(client, lost, late),
+        send_failure(client, lost, FailureKind.DIVERGED),
+        report(client, lost, "release"),
+    ):
+        assert (response.status_code, response.json()["kind"]) == (409, "lease_lost")
+    finish(client, current, val_loss=2.0)
+    assert session.exec(select(Run.val_loss)).one() == 2.0
+
+
+def test_a_late_report_is_refused_before_anyone_else_claims(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    submit(client)
+    lost = claim_one(client)
+    expire(engine)
+    assert send_result(client, lost, run_result()).status_code == 409
+    assert state(session) is JobState.QUEUED
+
+
+def test_three_lost_workers_fail_the_run(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    receipt = submit(client)
+    for attempt in (1, 2, 3):
+        assert claim_one(client).attempt == attempt
+        assert expire(engine) == 1
+    assert claim(client, register(client)) is None
+    status = client.get(f"{API}/runs/{receipt.run_id}").json()
+    assert (status["state"], status["failure"], status["attempt"]) == ("failed", "worker_lost", 3)
+    outcomes = session.exec(select(Attempt.outcome)).all()
+    assert outcomes == [AttemptOutcome.LEASE_EXPIRED] * 3
+
+
+def test_leases_outlast_the_time_in_which_the_server_was_down(
+    client: TestClient, engine: Engine
+) -> None:
+    submit(client)
+    offer = claim_one(client)
+    now = utc_now()
+    with write_session(engine) as session:
+        session.get_one(Job, offer.job_id).lease_expires_at = now - timedelta(hours=1)
+        extend_leases(session, now + timedelta(seconds=90))
+        assert requeue_expired(session, now + timedelta(seconds=89)) == 0
+    assert heartbeat(client, offer).status_code == 200
+
+
+def cancel(client: TestClient, submission_id: str) -> tuple[int, dict[str, object]]:
+    response = client.post(f"{API}/submissions/{submission_id}/cancel")
+    return response.status_code, response.json()
+
+
+def test_cancelling_a_queued_run_ends_it_at_once(client: TestClient) -> None:
+    receipt = submit(client)
+    status, body = cancel(client, receipt.submission_id)
+    assert (status, body["state"], body["failure"]) == (200, "cancelled", "cancelled")
+    assert claim(client, register(client)) is None
+    assert cancel(client, receipt.submission_id)[0] == 200
+
+
+def test_cancelling_a_running_run_asks_its_worker_to_stop(client: TestClient) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    assert heartbeat(client, offer).json() == {"cancel": False}
+    assert cancel(client, receipt.submission_id)[1]["state"] == "running"
+    assert heartbeat(client, offer).json() == {"cancel": True}
+    assert send_failure(client, offer, FailureKind.CANCELLED).status_code == 204
+    assert cancel(client, receipt.submission_id)[1]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("way", ["expiry", "release", "fault"])
+def test_a_run_whose_cancelling_was_asked_for_is_not_queued_again(
+    client: TestClient, engine: Engine, session: Session, way: str
+) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    cancel(client, receipt.submission_id)
+    if way == "expiry":
+        expire(engine)
+    elif way == "release":
+        assert report(client, offer, "release").status_code == 204
+    else:
+        send_failure(client, offer, FailureKind.INTERNAL_ERROR)
+    assert state(session) is JobState.CANCELLED
+
+
+def test_a_result_that_beats_the_cancelling_is_kept(client: TestClient, session: Session) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    cancel(client, receipt.submission_id)
+    finish(client, offer)
+    assert state(session) is JobState.SUCCEEDED
+    status, body = cancel(client, receipt.submission_id)
+    assert (status, body["kind"]) == (409, "already_ended")
+
+
+def test_cancelling_what_does_not_exist_is_not_found(client: TestClient) -> None:
+    assert cancel(client, "s_nobody")[0] == 404

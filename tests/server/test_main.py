@@ -1,0 +1,108 @@
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.__main__ import main
+from tests.server.factories import API, submission_yaml
+
+
+def environment(**settings: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if "FIVE_DOLLAR" not in name}
+    return kept | {f"FIVE_DOLLAR_{name}": value for name, value in settings.items()}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def refusal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **settings: str
+) -> str:
+    """What a server says that ends before it serves."""
+    for name, value in settings.items():
+        monkeypatch.setenv(f"FIVE_DOLLAR_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"PORT": "eighty"}, "FIVE_DOLLAR_PORT: 'eighty' is not allowed"),
+        ({"DATABASE_URL": "sqlite://"}, "FIVE_DOLLAR_DATABASE_URL: 'sqlite://' is not allowed"),
+        ({"DATABASE_URL": "sqlite:////dev/null/board.sqlite"}, "database cannot be opened"),
+        ({"TRACKS_FOLDER": "/nowhere"}, "there are no tracks in /nowhere"),
+    ],
+)
+def test_wrong_settings_end_the_server_with_the_reason(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: dict[str, str],
+    message: str,
+) -> None:
+    own = {"DATABASE_URL": f"sqlite:///{tmp_path}/board.sqlite"}
+    assert message in refusal(monkeypatch, capsys, **(own | settings))
+
+
+def test_a_database_of_a_newer_version_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "board.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        connection.commit()
+    said = refusal(monkeypatch, capsys, DATABASE_URL=f"sqlite:///{path}")
+    assert "update the server" in said
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        assert tables.fetchall() == [("alembic_version",)]
+
+
+def start(database: Path, port: int) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server"],
+        env=environment(DATABASE_URL=f"sqlite:///{database}", PORT=str(port)),
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}{API}/health").raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return process
+    raise AssertionError("the server did not start")
+
+
+def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    database, port = tmp_path / "board.sqlite", free_port()
+    process = start(database, port)
+    address = f"http://127.0.0.1:{port}{API}"
+    headers = {"Idempotency-Key": "same-key"}
+    receipt = httpx.post(
+        f"{address}/submissions", content=submission_yaml(), headers=headers
+    ).json()
+    process.kill()
+    assert process.wait(timeout=30) == -signal.SIGKILL
+    process = start(database, port)
+    again = httpx.post(f"{address}/submissions", content=submission_yaml(), headers=headers)
+    assert (again.status_code, again.json()) == (200, receipt)
+    process.terminate()
+    process.wait(timeout=30)

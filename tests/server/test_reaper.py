@@ -1,0 +1,76 @@
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session, select
+from starlette.testclient import TestClient
+
+from core.schema.job import JobState
+from server import reaper as reaper_module
+from server.database import write_session
+from server.reaper import Reaper
+from server.tables import Job, utc_now
+from tests.server.factories import API, claim_one, submit
+
+FAST = 0.01
+
+
+async def run_for(reaper: Reaper, seconds: float) -> bool:
+    """Run a reaper for a while; whether it was still alive at the end."""
+    reaper.start()
+    await asyncio.sleep(seconds)
+    alive = reaper.is_alive
+    if alive:
+        await reaper.stop()
+    return alive
+
+
+def test_the_reaper_requeues_expired_leases(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    submit(client)
+    offer = claim_one(client)
+    with write_session(engine) as writer:
+        writer.get_one(Job, offer.job_id).lease_expires_at = utc_now() - timedelta(seconds=1)
+    assert asyncio.run(run_for(Reaper(engine, FAST), 0.3))
+    assert session.exec(select(Job.state)).one() is JobState.QUEUED
+
+
+def test_the_reaper_outlives_a_database_that_fails(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = 0
+
+    def fail(session: Session, now: object) -> int:
+        nonlocal calls
+        calls += 1
+        raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(reaper_module, "requeue_expired", fail)
+    assert asyncio.run(run_for(Reaper(engine, FAST), 0.3))
+    assert calls > 1
+    assert "expired leases were not requeued" in caplog.text
+
+
+def test_a_reaper_that_dies_says_so(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(session: Session, now: object) -> int:
+        raise KeyError("a fault of the program")
+
+    monkeypatch.setattr(reaper_module, "requeue_expired", break_down)
+    assert not asyncio.run(run_for(Reaper(engine, FAST), 0.3))
+    (record,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert "leases no longer expire" in record.message
+
+
+def test_health_tells_a_dead_reaper(client: TestClient, app: FastAPI) -> None:
+    assert client.get(f"{API}/health").json()["status"] == "ok"
+    assert client.portal is not None
+    client.portal.call(app.state.reaper.stop)
+    response = client.get(f"{API}/health")
+    assert (response.status_code, response.json()["kind"]) == (503, "reaper_died")

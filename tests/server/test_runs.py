@@ -1,0 +1,58 @@
+from starlette.testclient import TestClient
+
+from core.schema.job import RunStatus
+from tests.server.factories import (
+    API,
+    claim_one,
+    finish,
+    heartbeat,
+    points,
+    send_points,
+    submit,
+)
+
+
+def status(client: TestClient, run_id: str) -> RunStatus:
+    response = client.get(f"{API}/runs/{run_id}")
+    assert response.status_code == 200
+    return RunStatus.model_validate_json(response.content)
+
+
+def test_a_queued_run_knows_how_many_jobs_are_ahead(client: TestClient) -> None:
+    first = submit(client, "One")
+    second = submit(client, "Two")
+    waiting = status(client, second.run_id)
+    assert (waiting.state, waiting.jobs_ahead, waiting.attempt) == ("queued", 1, 0)
+    assert (waiting.name, waiting.submission_id) == ("Two", second.submission_id)
+    assert waiting.url == f"http://board.test/submissions/{second.submission_id}"
+    assert claim_one(client).run.run_id == first.run_id
+    assert status(client, second.run_id).jobs_ahead == 0
+    assert status(client, first.run_id).jobs_ahead is None
+
+
+def test_a_running_run_shows_its_newest_metrics(client: TestClient) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    assert status(client, receipt.run_id).latest is None
+    heartbeat(client, offer, "training", 50, 250)
+    send_points(client, offer, points((25, 50)))
+    running = status(client, receipt.run_id)
+    assert (running.state, running.attempt, running.phase) == ("running", 1, "training")
+    assert running.latest == points((50,))[0]
+
+
+def test_a_finished_run_is_in_no_phase(client: TestClient) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    heartbeat(client, offer, "evaluating", 1, 1)
+    finish(client, offer, val_loss=2.0)
+    done = status(client, receipt.run_id)
+    assert (done.state, done.phase, done.failure) == ("succeeded", None, None)
+    assert done.result is not None
+    assert done.result.val_loss == 2.0
+
+
+def test_an_unknown_run_is_not_found(client: TestClient) -> None:
+    for path in ("", "/metrics", "/log"):
+        response = client.get(f"{API}/runs/r_nobody{path}")
+        assert (response.status_code, response.json()["kind"]) == (404, "not_found")

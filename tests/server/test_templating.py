@@ -1,0 +1,59 @@
+import re
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from server.pages.error import ErrorPage
+from server.pages.page import Page
+from server.templating import STATIC, environment, render, static_url
+
+TEMPLATES = sorted((STATIC.parent / "templates").glob("*.html"))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_template_holds_no_inline_script_or_style(path: Path) -> None:
+    html = path.read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)", html)
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", html)
+    assert "|safe" not in html.replace(" ", "")
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_template_compiles(path: Path) -> None:
+    assert environment().get_template(path.name).name == path.name
+
+
+def test_a_value_that_a_context_lacks_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError, match="no attribute"):
+        render("error.html", Page(title="x"), 404)
+
+
+def test_page_carries_a_strict_content_security_policy() -> None:
+    page = ErrorPage(title="x", status=404, heading="No", message="<b>")
+    response = render("error.html", page, 404)
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert response.status_code == 404
+    assert b"&lt;b&gt;" in response.body
+
+
+def test_address_of_a_static_file_changes_with_its_content() -> None:
+    assert re.fullmatch(r"/static/site\.css\?v=[0-9a-f]{12}", static_url("site.css"))
+    assert static_url("site.css") != static_url("charts.css")
+
+
+def test_styles_and_scripts_name_no_other_host() -> None:
+    files = [*STATIC.glob("*.css"), *STATIC.glob("*.js")]
+    assert len(files) >= 4
+    for file in files:
+        assert not re.search(r"https?://|@import|url\(", file.read_text()), file.name
+
+
+def test_vendored_library_comes_with_its_licence_and_version() -> None:
+    folder = STATIC / "vendor" / "uplot"
+    version = re.search(r"version (\d+\.\d+\.\d+)", (folder / "README.md").read_text())
+    assert version
+    assert version[1] in (folder / "uPlot.iife.min.js").read_text()[:400]
+    assert "MIT" in (folder / "LICENSE").read_text()
