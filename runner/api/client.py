@@ -1,0 +1,161 @@
+"""The server's API as typed calls: `AuthorClient` for people, `WorkerClient` for workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from core.schema.job import (
+    FailureReport,
+    Heartbeat,
+    HeartbeatReply,
+    JobOffer,
+    LeaseReturn,
+    LogChunk,
+    MetricBatch,
+    Phase,
+    ResultReport,
+    RunStatus,
+    SubmissionReceipt,
+    WorkerHello,
+    WorkerRegistration,
+)
+from core.schema.result import FailureKind, MetricPoint, RunResult
+from runner.api.transport import Transport, parse
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that is either printed as it is or read in part."""
+
+    response: httpx.Response
+
+    @property
+    def text(self) -> str:
+        """The JSON as the server sent it."""
+        return self.response.text
+
+    def read(self, model: type[Part]) -> Part:
+        """The part of the answer that a model names."""
+        return parse(self.response, model)
+
+
+class Client:
+    """Shares one connection between the calls made inside a `with` block."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def server_url(self) -> str:
+        """Address of the server."""
+        return self._transport.server_url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._transport.close()
+
+
+class WorkerClient(Client):
+    """What a worker says. Every call raises the errors of `runner.errors`."""
+
+    def register(self, hello: WorkerHello) -> WorkerRegistration:
+        """Introduce this worker."""
+        return parse(self._transport.post("/workers", hello), WorkerRegistration)
+
+    def claim(self, worker_id: str) -> JobOffer | None:
+        """Take the next job that fits, if there is one."""
+        response = self._transport.post(f"/workers/{worker_id}/claim")
+        return parse(response, JobOffer) if response.content else None
+
+    def heartbeat(
+        self, job_id: str, token: str, phase: Phase, completed: int, total: int
+    ) -> HeartbeatReply:
+        """Renew the lease; the reply says whether to stop."""
+        beat = Heartbeat(lease_token=token, phase=phase, completed=completed, total=total)
+        return parse(self._transport.post(f"/jobs/{job_id}/heartbeat", beat), HeartbeatReply)
+
+    def send_metrics(self, job_id: str, token: str, points: Sequence[MetricPoint]) -> None:
+        """Report metric points."""
+        batch = MetricBatch(lease_token=token, points=tuple(points))
+        self._transport.post(f"/jobs/{job_id}/metrics", batch)
+
+    def send_log(self, job_id: str, token: str, offset: int, text: str) -> None:
+        """Report a piece of the log that starts `offset` characters into this attempt's log."""
+        chunk = LogChunk(lease_token=token, offset=offset, text=text)
+        self._transport.post(f"/jobs/{job_id}/log", chunk)
+
+    def send_result(self, job_id: str, token: str, result: RunResult) -> None:
+        """Report the outcome of a job."""
+        report = ResultReport(lease_token=token, result=result)
+        self._transport.post(f"/jobs/{job_id}/result", report)
+
+    def send_failure(self, job_id: str, token: str, kind: FailureKind, message: str) -> None:
+        """Report that a job ended without a result."""
+        report = FailureReport(lease_token=token, kind=kind, message=message)
+        self._transport.post(f"/jobs/{job_id}/failure", report)
+
+    def release(self, job_id: str, token: str) -> None:
+        """Hand an unfinished job back to the queue."""
+        self._transport.post(f"/jobs/{job_id}/release", LeaseReturn(lease_token=token))
+
+
+class AuthorClient(Client):
+    """What a person asks. Every call raises the errors of `runner.errors`."""
+
+    def submit(self, yaml: bytes, key: str) -> SubmissionReceipt:
+        """Queue a submission; the same key again gives the same receipt."""
+        headers = {"Content-Type": "application/yaml", "Idempotency-Key": key}
+        return parse(self._transport.post("/submissions", yaml, headers), SubmissionReceipt)
+
+    def run(self, run_id: str) -> Answer:
+        """Where a run stands, a `RunStatus`."""
+        return self._read(f"/runs/{_segment(run_id)}")
+
+    def submission(self, submission_id: str) -> Answer:
+        """A submission, its config and its run."""
+        return self._read(f"/submissions/{_segment(submission_id)}")
+
+    def cancel(self, submission_id: str) -> RunStatus:
+        """Cancel a submission's run, or ask its worker to stop."""
+        path = f"/submissions/{_segment(submission_id)}/cancel"
+        return parse(self._transport.post(path), RunStatus)
+
+    def log(self, run_id: str, lines: int) -> list[str]:
+        """The last lines of a run's log."""
+        response = self._transport.get(f"/runs/{_segment(run_id)}/log", tail=lines)
+        return response.text.splitlines()
+
+    def queue(self) -> Answer:
+        """Jobs that run or wait."""
+        return self._read("/queue")
+
+    def board(self, track: str, key: str) -> Answer:
+        """A track's board; an empty key is the default one."""
+        query = {"key": key} if key else {}
+        return self._read(f"/tracks/{_segment(track)}/leaderboard", **query)
+
+    def compare(self, a: str, b: str) -> Answer:
+        """Two submissions side by side."""
+        return self._read("/compare", a=a, b=b)
+
+    def _read(self, path: str, **query: str) -> Answer:
+        return Answer(self._transport.get(path, **query))
+
+
+def _segment(text: str) -> str:
+    """Text as one segment of a path."""
+    return quote(text, safe="")

@@ -1,0 +1,168 @@
+"""One HTTP call to the server: retried where that is safe, its failures given names."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from core.schema.job import ErrorBody
+from runner.errors import (
+    Conflict,
+    LeaseLost,
+    NotFound,
+    ProtocolMismatch,
+    Refused,
+    RunnerError,
+    ServerFault,
+    ServerUnreachable,
+)
+
+Answer = TypeVar("Answer", bound=BaseModel)
+Sleep = Callable[[float], None]
+
+API = "/api/v1"
+TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+FIRST_DELAY_SECONDS = 0.25
+LONGEST_DELAY_SECONDS = 10.0
+ERRORS_BY_KIND: Mapping[str, type[RunnerError]] = {
+    "lease_lost": LeaseLost,
+    "worker_too_old": ProtocolMismatch,
+    "server_too_old": ProtocolMismatch,
+}
+
+
+class Transport:
+    """Calls the API of one server.
+
+    No connection, no answer in time, and the statuses 429, 502, 503 and 504 are tried again
+    after 0.25 s, 0.5 s, ... up to 10 s, each shortened by chance by up to a half, or after what
+    `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
+    has its key, a report its lease, and the lease of a claim whose answer was lost runs out.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        retry_seconds: float,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Sleep = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.server_url = server_url.rstrip("/")
+        self._retry_seconds = retry_seconds
+        self._sleep = sleep
+        self._clock = clock
+        self._http = httpx.Client(timeout=TIMEOUT, transport=transport)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: str | int) -> httpx.Response:
+        """GET a path below `/api/v1`."""
+        return self._call("GET", path, query=query)
+
+    def post(
+        self, path: str, body: BaseModel | bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """POST a message, or raw bytes, to a path below `/api/v1`."""
+        if isinstance(body, BaseModel):
+            content = body.model_dump_json().encode()
+            return self._call("POST", path, content, {"Content-Type": "application/json"})
+        return self._call("POST", path, content=body, headers=headers)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> httpx.Response:
+        deadline = self._clock() + self._retry_seconds
+        attempt = 0
+        while True:
+            response, reason = self._try(method, path, content, headers, query)
+            if response is not None and response.status_code not in RETRIED_STATUSES:
+                return _accepted(response)
+            delay = _delay(attempt, response)
+            if self._clock() + delay > deadline:
+                raise ServerUnreachable(
+                    f"The server at {self.server_url} {reason}. "
+                    "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL "
+                    "is its address."
+                )
+            self._sleep(delay)
+            attempt += 1
+
+    def _try(
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, str | int] | None,
+    ) -> tuple[httpx.Response | None, str]:
+        """The answer, if there is one, and what to say if it is not good enough."""
+        url = f"{self.server_url}{API}{path}"
+        try:
+            response = self._http.request(
+                method, url, content=content, headers=headers, params=query
+            )
+        except httpx.TimeoutException:
+            return None, "did not answer in time"
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return None, f"cannot be reached ({error})"
+        return response, f"is not ready (status {response.status_code})"
+
+
+def parse(response: httpx.Response, model: type[Answer]) -> Answer:
+    """Validate an answer.
+
+    Raises:
+        ServerFault: it does not follow the schema.
+    """
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as error:
+        raise ServerFault(
+            f"{response.url} did not answer as this version expects "
+            f"({error.error_count()} differences from {model.__name__}). "
+            "Check the address, and that client and server are of the same version."
+        ) from error
+
+
+def _accepted(response: httpx.Response) -> httpx.Response:
+    """The response if it is a success; else its error by name."""
+    if response.is_success:
+        return response
+    status = response.status_code
+    try:
+        body = ErrorBody.model_validate_json(response.content)
+    except ValidationError as error:
+        raise ServerFault(
+            f"{response.url} answered with status {status} and no message of this project. "
+            "Check that the address is the server's."
+        ) from error
+    if body.kind in ERRORS_BY_KIND:
+        raise ERRORS_BY_KIND[body.kind](body.message)
+    if status == HTTPStatus.NOT_FOUND:
+        raise NotFound(body.message)
+    if status == HTTPStatus.CONFLICT:
+        raise Conflict(body.message)
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise Refused(body.message, body.problems)
+    raise ServerFault(f"The server failed: {body.message}")
+
+
+def _delay(attempt: int, response: httpx.Response | None) -> float:
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
+    if asked.isdigit():
+        return float(asked)
+    longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0**attempt)
+    return longest * random.uniform(0.5, 1.0)

@@ -1,0 +1,148 @@
+"""Commands for authors: check, submit, status, logs, cancel."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.commands.local import JsonOption
+from runner.exit_codes import ExitCode
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Submission file, YAML.")]
+SubmissionArgument = Annotated[str, typer.Argument(metavar="ID", help="Submission id, s_...")]
+
+
+def check(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Say what is wrong with a submission, or what it would cost; sends nothing."""
+    from core.errors import InvalidInput
+    from runner.authoring import check_file, parent_config
+    from runner.settings import read_settings
+    from runner.terminal.console import output_console
+    from runner.terminal.report import (
+        change_rows,
+        estimate_rows,
+        print_pairs,
+        refusal_json,
+        valid_json,
+    )
+
+    try:
+        proposal = check_file(file, parent_config(read_settings()))
+    except InvalidInput as error:
+        if not as_json:
+            raise
+        typer.echo(refusal_json(error))
+        raise typer.Exit(ExitCode.INVALID) from error
+    if as_json:
+        typer.echo(valid_json(proposal))
+        return
+    console = output_console()
+    console.print(f"{file} is valid on track {proposal.submission.track}.", markup=False)
+    print_pairs(console, [*change_rows(proposal.changes), *estimate_rows(proposal.estimate)])
+
+
+def submit(
+    file: FileArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until the run has ended.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a submission and queue it on the server."""
+    from runner.authoring import (
+        open_client,
+        open_patient_client,
+        parent_config,
+        submit_file,
+        watch_run,
+    )
+    from runner.settings import read_settings
+    from runner.terminal.console import message_console, output_console
+    from runner.terminal.display import open_display
+    from runner.terminal.report import print_pairs, receipt_rows, require_success, status_rows
+
+    settings, console = read_settings(), output_console()
+    with open_client(settings) as client:
+        receipt, proposal = submit_file(file, client, parent_config(settings))
+    if not as_json:
+        print_pairs(console, receipt_rows(receipt, proposal.estimate))
+    elif not watch:
+        typer.echo(receipt.model_dump_json(indent=2))
+    if not watch:
+        return
+    with open_patient_client(settings) as client:
+        status = watch_run(client, receipt.run_id, open_display(message_console()))
+    if as_json:
+        typer.echo(status.model_dump_json(indent=2))
+    else:
+        print_pairs(console, status_rows(status))
+    require_success(status)
+
+
+def status(
+    identity: Annotated[
+        str, typer.Argument(metavar="[ID]", help="Submission s_... or run r_...; else the queue.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a submission or a run stands, or the queue."""
+    from core.schema.job import RunStatus
+    from runner.api.answers import Queue, SubmissionView
+    from runner.authoring import open_client
+    from runner.settings import read_settings
+    from runner.terminal.console import output_console
+    from runner.terminal.report import print_pairs, print_queue, status_rows
+
+    with open_client(read_settings()) as client:
+        is_run = identity.startswith("r_")
+        if not identity:
+            answer = client.queue()
+        else:
+            answer = client.run(identity) if is_run else client.submission(identity)
+    if as_json:
+        typer.echo(answer.text)
+    elif not identity:
+        print_queue(output_console(), answer.read(Queue))
+    else:
+        run = answer.read(RunStatus) if is_run else answer.read(SubmissionView).run
+        print_pairs(output_console(), status_rows(run))
+
+
+def logs(
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="Submission id s_... or run id r_...")
+    ],
+    follow: Annotated[bool, typer.Option("--follow", help="Stay until the run has ended.")] = False,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="Last lines to print.")] = 100,
+) -> None:
+    """Print the log of a run."""
+    from core.schema.job import RunStatus
+    from runner.api.answers import SubmissionView
+    from runner.authoring import follow_log, open_client, open_patient_client
+    from runner.settings import read_settings
+
+    settings = read_settings()
+    with open_client(settings) as client:
+        if identity.startswith("r_"):
+            run_id = client.run(identity).read(RunStatus).run_id
+        else:
+            run_id = client.submission(identity).read(SubmissionView).run.run_id
+        if not follow:
+            for line in client.log(run_id, lines):
+                typer.echo(line)
+            return
+    with open_patient_client(settings) as client:
+        for line in follow_log(client, run_id):
+            typer.echo(line)
+
+
+def cancel(submission_id: SubmissionArgument) -> None:
+    """Cancel a submission's run."""
+    from core.schema.job import JobState
+    from runner.authoring import open_client
+    from runner.settings import read_settings
+
+    with open_client(read_settings()) as client:
+        run = client.cancel(submission_id)
+    if run.state is JobState.CANCELLED:
+        typer.echo(f"{submission_id} is cancelled.")
+    else:
+        typer.echo(f"The worker of {submission_id} was asked to stop; it does within seconds.")

@@ -1,0 +1,108 @@
+"""Errors of runner.
+
+RunnerError
+├── ServerUnreachable     no connection, or no answer in time, after retries
+├── ServerFault           the server answered, but not as the API says
+├── Refused               the server understood and declined; lists all problems
+├── Conflict              what was asked for is too late, such as cancelling an ended run
+├── NotFound              no such file, submission, run, job or track
+├── LeaseLost             the job now belongs to another worker, or to none
+├── ProtocolMismatch      worker and server speak different versions
+├── FolderInUse           another process trains in this run folder
+├── OtherRun              the run folder belongs to another run
+├── RunFailed             a run ended without a result
+├── RunStopped            a local run was stopped; the same command goes on with it
+└── BadSettings           an environment variable has a value that is not allowed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from runner.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.schema.problem import Problem
+
+
+class RunnerError(Exception):
+    """Base of every error that runner raises on purpose."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILURE
+
+
+class ServerUnreachable(RunnerError):
+    """No connection, or no answer in time."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class ServerFault(RunnerError):
+    """The server failed, or something else answers at its address."""
+
+
+class Refused(RunnerError):
+    """The server declined a request; `problems` lists what is wrong with the input."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems)
+        lines = [f"  {problem.text()}" for problem in self.problems]
+        super().__init__("\n".join([message, *lines]))
+
+
+class Conflict(RunnerError):
+    """What was asked for is too late, such as cancelling an ended run."""
+
+    exit_code = ExitCode.CONFLICT
+
+
+class NotFound(RunnerError):
+    """No such file, submission, run, job or track."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class LeaseLost(RunnerError):
+    """The job now belongs to another worker, or to none."""
+
+    exit_code = ExitCode.CONFLICT
+
+
+class ProtocolMismatch(RunnerError):
+    """Worker and server speak different versions of the protocol."""
+
+    exit_code = ExitCode.CONFLICT
+
+
+class FolderInUse(RunnerError):
+    """Another process trains in this run folder."""
+
+    exit_code = ExitCode.CONFLICT
+
+
+class OtherRun(RunnerError):
+    """The run folder belongs to another run."""
+
+    exit_code = ExitCode.CONFLICT
+
+
+class RunFailed(RunnerError):
+    """A run ended without a result."""
+
+    exit_code = ExitCode.RUN_FAILED
+
+
+class RunStopped(RunnerError):
+    """A local run was stopped; the same command goes on with it."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class BadSettings(RunnerError):
+    """An environment variable has a value that is not allowed."""
+
+    exit_code = ExitCode.INVALID

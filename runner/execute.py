@@ -1,0 +1,111 @@
+"""One run in a process of its own: `python -m runner.execute RUN_FOLDER [PARENT_PID]`.
+
+Reads `spec.json` and `environment.json`, writes `phase.json`, `metrics.jsonl` and checkpoints
+on the way, `result.json` or `failure.json` at the end. SIGTERM and SIGINT ask for a checkpoint
+and the end. What is not foreseen ends as a traceback in the log and status 1; the worker
+reports its last line.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from core import errors
+from core.schema.job import RunSpec
+from core.schema.result import FailureKind, RunResult
+from core.train.environment import RunEnvironment
+from core.train.reporter import Reporter
+from runner.errors import FolderInUse
+from runner.exit_codes import ExitCode
+from runner.runs.reporter import FileReporter
+from runner.runs.run_folder import RunFolder
+from runner.stopping import StopRequest
+
+Train = Callable[[RunSpec, Path, RunEnvironment, Reporter], RunResult]
+
+LOCK_WAIT_SECONDS = 20.0
+PARENT_POLL_SECONDS = 1.0
+FAILURES: dict[type[Exception], FailureKind] = {
+    errors.InvalidInput: FailureKind.INVALID_CONFIG,
+    errors.DataUnavailable: FailureKind.DATA_UNAVAILABLE,
+    errors.Diverged: FailureKind.DIVERGED,
+    errors.OutOfMemory: FailureKind.OUT_OF_MEMORY,
+    errors.BudgetExceeded: FailureKind.BUDGET_EXCEEDED,
+    errors.CheckpointCorrupt: FailureKind.INTERNAL_ERROR,
+}
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the folder that the command line names and exit with its status."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    if len(sys.argv) == 3:
+        die_with_parent(int(sys.argv[2]))
+    folder = RunFolder(Path(sys.argv[1]))
+    try:
+        with folder.lock(LOCK_WAIT_SECONDS):
+            from core.train.run import run
+
+            sys.exit(execute(folder, run))
+    except FolderInUse as error:
+        logger.error(str(error))
+        sys.exit(error.exit_code)
+
+
+def execute(folder: RunFolder, train: Train) -> ExitCode:
+    """Train, and leave a result or a failure in the folder."""
+    stop = StopRequest()
+    stop.listen()
+    with FileReporter(folder, stop) as reporter:
+        spec = folder.spec()
+        logger.info("run %s: track %s, seed %d", spec.run_id, spec.track, spec.seed)
+        try:
+            result = train(spec, folder.path, folder.environment(), reporter)
+        except errors.Interrupted:
+            logger.info("stopped on request; a checkpoint was written")
+            return ExitCode.INTERRUPTED
+        except (errors.CoreError, MemoryError) as error:
+            kind = failure_kind(error)
+            logger.exception("the run failed: %s", kind)
+            folder.write_failure(kind, str(error))
+            return ExitCode.RUN_FAILED
+    folder.write_result(result)
+    logger.info("finished with validation loss %.4f", result.val_loss)
+    return ExitCode.OK
+
+
+def failure_kind(error: Exception) -> FailureKind:
+    """Class of a failure that was raised on purpose, or for want of memory."""
+    if isinstance(error, MemoryError):
+        return FailureKind.OUT_OF_MEMORY
+    return next(
+        (kind for known, kind in FAILURES.items() if isinstance(error, known)),
+        FailureKind.INTERNAL_ERROR,
+    )
+
+
+def die_with_parent(parent: int) -> None:
+    """Kill this process and all that it started as soon as the parent is gone.
+
+    A worker that was killed can no longer stop its child, and the server gives the job to
+    somebody else. The parent's id changes on every system when a parent dies.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL_SECONDS)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The file that names local stand-ins for data sets and tokenizers of the hub."""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from core.errors import InvalidInput
+from core.schema.mirror import Mirror
+from core.schema.overrides import problems_of
+from core.yaml_document import read_yaml_file
+
+MAX_MIRROR_BYTES = 1024 * 1024
+
+
+def read_mirror(path: Path | None) -> Mirror:
+    """Read a mirror file; without a path, nothing is mirrored.
+
+    Relative paths in the file start from its own folder.
+
+    Raises:
+        InvalidInput: the file cannot be read or does not follow `Mirror`.
+    """
+    if path is None:
+        return Mirror()
+    document = read_yaml_file(path, MAX_MIRROR_BYTES)
+    try:
+        mirror = Mirror.model_validate_json(json.dumps(document.value))
+    except ValidationError as error:
+        raise InvalidInput(problems_of(error, Mirror, document.lines)) from error
+    return Mirror(
+        datasets=_absolute(mirror.datasets, path), tokenizers=_absolute(mirror.tokenizers, path)
+    )
+
+
+def _absolute(places: dict[str, str], file: Path) -> dict[str, str]:
+    folder = file.resolve().parent
+    return {name: str(folder / Path(place).expanduser()) for name, place in places.items()}

@@ -1,0 +1,229 @@
+"""What commands print: results, estimates, boards and comparisons as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core.errors import InvalidInput
+from core.estimate import Estimate
+from core.proposal import Proposal
+from core.schema.job import JobState, RunStatus, SubmissionReceipt
+from core.schema.overrides import Change
+from core.schema.result import RunResult, TaskScore
+from core.schema.track import GIB
+from runner.api.answers import Board, Queue
+from runner.errors import RunFailed
+from runner.runs.comparison import Comparison
+from runner.terminal.figures import write_dollars, write_duration, write_quantity
+
+if TYPE_CHECKING:
+    # The class comes with torch, which printing does not need.
+    from core.train.evaluation import Evaluation
+
+Rows = Iterable[tuple[str, str]]
+
+
+def print_pairs(console: Console, rows: Rows) -> None:
+    """Names on the left, values on the right."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    console.print(table)
+
+
+def valid_json(proposal: Proposal) -> str:
+    """What `check` found out about a valid submission."""
+    answer = {
+        "valid": True,
+        "experiment_hash": proposal.experiment_hash,
+        "changes": [change.model_dump(mode="json") for change in proposal.changes],
+        "estimate": proposal.estimate.model_dump(mode="json"),
+    }
+    return json.dumps(answer, indent=2)
+
+
+def refusal_json(error: InvalidInput) -> str:
+    """What is wrong with a submission."""
+    problems = [problem.model_dump(mode="json") for problem in error.problems]
+    return json.dumps({"valid": False, "problems": problems}, indent=2)
+
+
+def receipt_rows(receipt: SubmissionReceipt, estimate: Estimate) -> Rows:
+    """What was queued."""
+    yield "submission", receipt.submission_id
+    yield "run", f"{receipt.run_id}, seed {receipt.seed}"
+    if receipt.duplicate_of:
+        yield "adds a seed to", receipt.duplicate_of
+    yield "jobs ahead", str(receipt.jobs_ahead)
+    yield "page", receipt.url
+    yield from estimate_rows(estimate)
+
+
+def require_success(status: RunStatus) -> None:
+    """Fail unless the run succeeded.
+
+    Raises:
+        RunFailed: it failed or was cancelled.
+    """
+    if status.state is not JobState.SUCCEEDED:
+        raise RunFailed(f"run {status.run_id} has {status.state.value}.")
+
+
+def estimate_rows(estimate: Estimate) -> Rows:
+    """What a config would cost."""
+    yield "parameters", f"{estimate.num_parameters:,} ({estimate.num_active_parameters:,} active)"
+    yield "training FLOPs", f"{estimate.training_flops:.3g}"
+    yield "memory, roughly", f"{estimate.memory_bytes / GIB:.1f} GiB"
+    for gpu, seconds in estimate.train_seconds.items():
+        cost = write_dollars(estimate.cost_usd[gpu])
+        yield f"training on {gpu}, roughly", f"{write_duration(seconds)}, {cost}"
+
+
+def change_rows(changes: Sequence[Change]) -> Rows:
+    """What differs from the baseline."""
+    for change in changes:
+        yield change.path, f"{change.before} → {change.after}"
+
+
+def result_rows(result: RunResult, cost_usd: float | None) -> Rows:
+    """What a run measured."""
+    timing = result.timing
+    yield "validation loss", f"{result.val_loss:.4f} nats per token"
+    yield "accuracy", write_quantity("share", result.val_accuracy)
+    yield "perplexity", f"{result.val_perplexity:.2f}"
+    yield "bits per byte", f"{result.val_bpb:.4f}"
+    yield from task_rows(result.tasks)
+    yield "training", f"{write_duration(timing.train_seconds)}, {result.steps:,} steps"
+    yield "speed", f"{result.tokens_per_second:,.0f} tokens/s on {result.provenance.device}"
+    yield "compilation", write_duration(timing.compile_seconds)
+    yield "evaluation", write_duration(timing.eval_seconds)
+    yield "peak memory", write_quantity("bytes", result.peak_memory_bytes)
+    if cost_usd is not None:
+        yield "cost", write_dollars(cost_usd)
+
+
+def task_rows(tasks: Sequence[TaskScore]) -> Rows:
+    """Scores of multiple-choice tasks, with their standard errors."""
+    for task in tasks:
+        acc = f"{task.acc * 100:.2f} ± {task.acc_stderr * 100:.2f} %"
+        norm = f"{task.acc_norm * 100:.2f} ± {task.acc_norm_stderr * 100:.2f} %"
+        yield task.name, f"acc {acc}, acc_norm {norm}, {task.num_questions:,} questions"
+
+
+def evaluation_rows(evaluation: Evaluation) -> Rows:
+    """What a checkpoint scores."""
+    yield "step", f"{evaluation.step:,}"
+    yield "validation loss", f"{evaluation.val_loss:.4f} nats per token"
+    yield "accuracy", write_quantity("share", evaluation.val_accuracy)
+    yield "perplexity", f"{evaluation.val_perplexity:.2f}"
+    yield "bits per byte", f"{evaluation.val_bpb:.4f}"
+    yield from task_rows(evaluation.tasks)
+    yield "comparability key", evaluation.comparability_key
+
+
+def status_rows(status: RunStatus) -> Rows:
+    """Where a run stands."""
+    yield "run", f"{status.run_id}, seed {status.seed}"
+    yield "submission", f"{status.submission_id}: {status.name}, track {status.track}"
+    yield "state", status.state.value
+    if status.jobs_ahead is not None:
+        yield "jobs ahead", str(status.jobs_ahead)
+    if status.phase is not None:
+        share = f" {status.completed}/{status.total}" if status.total else ""
+        yield "doing", f"{status.phase.value.replace('_', ' ')}{share}"
+    if status.attempt > 1:
+        yield "attempt", str(status.attempt)
+    if status.latest is not None and status.result is None:
+        yield "loss", f"{status.latest.train_loss:.4f} at step {status.latest.step}"
+    if status.failure is not None:
+        yield "failure", f"{status.failure}: {status.failure_message}"
+        yield "what to do", status.failure.advice
+    if status.result is not None:
+        yield from result_rows(status.result, status.cost_usd)
+    yield "page", status.url
+
+
+def print_board(console: Console, board: Board) -> None:
+    """Experiments by rank, the baseline above them, and what is on its way."""
+    table = Table(title=f"{board.track}, comparability key {board.key or 'none yet'}")
+    for name in ("rank", "submission", "name", "author"):
+        table.add_column(name)
+    for name in ("val loss", "difference", "accuracy", "perplexity", "runs", "training", "cost"):
+        table.add_column(name, justify="right")
+    for row in ((board.baseline,) if board.baseline else ()) + board.rows:
+        result = row.result
+        table.add_row(
+            str(row.rank or "–"),
+            row.submission_id or "–",
+            escape(row.name),
+            escape(row.author),
+            write_quantity("nats", result.val_loss),
+            "baseline" if row.rank is None else write_quantity("nats", row.delta, signed=True),
+            write_quantity("share", result.val_accuracy),
+            write_quantity("perplexity", result.val_perplexity),
+            str(result.num_runs),
+            write_duration(result.train_seconds),
+            write_quantity("dollars", result.cost_usd),
+        )
+    console.print(table)
+    for waiting in board.active:
+        run = waiting.run
+        console.print(f"{run.state}: {escape(waiting.name)} ({run.run_id}, seed {run.seed})")
+    for ended in board.ended:
+        run = ended.run
+        message = escape(run.failure_message)
+        console.print(f"{run.state}: {escape(ended.name)} ({run.run_id}): {run.failure}: {message}")
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Settings that differ, then figures."""
+    left, right = escape(comparison.a.name), escape(comparison.b.name)
+    settings = Table("setting", left, right, title="Settings that differ")
+    for change in comparison.changes:
+        settings.add_row(change.path, escape(str(change.before)), escape(str(change.after)))
+    if comparison.changes:
+        console.print(settings)
+    else:
+        console.print("No setting differs.")
+    figures = Table("figure", left, right, "difference", title="Figures")
+    for figure in comparison.figures:
+        figures.add_row(
+            figure.label,
+            write_quantity(figure.quantity, figure.a),
+            write_quantity(figure.quantity, figure.b),
+            write_quantity(figure.quantity, figure.delta, signed=True)
+            if figure.delta is not None
+            else "",
+        )
+    console.print(figures)
+    if comparison.notice:
+        console.print(escape(comparison.notice))
+
+
+def print_queue(console: Console, queue: Queue) -> None:
+    """Running and waiting jobs, in order."""
+    entries = (*queue.running, *queue.queued)
+    if not entries:
+        console.print("The queue is empty.")
+        return
+    table = Table("state", "submission", "name", "author", "track", "run", "progress", "worker")
+    for entry in entries:
+        share = f" {entry.completed}/{entry.total}" if entry.total else ""
+        doing = f"{entry.phase.value.replace('_', ' ')}{share}" if entry.phase else ""
+        table.add_row(
+            entry.state.value,
+            entry.submission_id,
+            escape(entry.name),
+            escape(entry.author),
+            entry.track,
+            entry.run_id,
+            doing,
+            escape(entry.worker or ""),
+        )
+    console.print(table)

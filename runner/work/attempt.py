@@ -1,0 +1,215 @@
+"""One attempt at a job under lease: train in a child process, report, hand back."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from core.schema.job import JobOffer
+from core.schema.result import FailureKind
+from core.train.environment import RunEnvironment
+from runner.api.client import WorkerClient
+from runner.errors import LeaseLost, NotFound, ServerFault, ServerUnreachable
+from runner.exit_codes import ExitCode
+from runner.runs.run_folder import Failure, RunFolder
+from runner.stopping import StopRequest
+from runner.terminal.display import Display, RunView
+from runner.work.child import EXECUTE, Child
+from runner.work.outage import Outage
+from runner.work.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+STOP_GRACE_SECONDS = 90.0
+"""How long a run that was asked to stop may take for its checkpoint."""
+CANCEL_GRACE_SECONDS = 10.0
+
+
+class Outcome(StrEnum):
+    """How an attempt ended for the worker."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    LEASE_LOST = "lease lost"
+    GAVE_UP = "not reported, because the server is away"
+    BROKEN = "given up, because the worker failed"
+
+
+class Attempt:
+    """Runs one offered job to its end."""
+
+    def __init__(
+        self,
+        offer: JobOffer,
+        folder: RunFolder,
+        client: WorkerClient,
+        heartbeat_seconds: float,
+        stop: StopRequest,
+        display: Display,
+        child_command: Sequence[str] = EXECUTE,
+    ) -> None:
+        self._offer = offer
+        self._folder = folder
+        self._client = client
+        self._heartbeat_seconds = heartbeat_seconds
+        self._stop = stop
+        self._display = display
+        self._child_command = child_command
+        self._label = f"{offer.run.track} {offer.run.run_id}"
+        self._spool = Spool(folder, client, offer.job_id, offer.lease_token)
+        self._outage = Outage()
+        self._next_heartbeat = 0.0
+        self._cancelled = False
+        self._asked_to_stop = False
+
+    def run(self, environment: RunEnvironment) -> Outcome:
+        """Train, or go on from a checkpoint, and report.
+
+        A result that an earlier attempt on this machine left unreported is reported as it is.
+        """
+        self._folder.prepare(self._offer.run, environment)
+        outcome = Outcome.BROKEN
+        try:
+            outcome = self._train_and_report()
+        except (LeaseLost, NotFound) as error:
+            outcome = Outcome.CANCELLED if self._cancelled else Outcome.LEASE_LOST
+            logger.info("%s", error, extra=self._ids())
+        finally:
+            self._display.finish(self._offer.run.run_id, f"{self._label}: {outcome}")
+        return outcome
+
+    def _train_and_report(self) -> Outcome:
+        failure: Failure | None = None
+        if self._folder.result() is None:
+            child = Child(self._folder, self._child_command)
+            try:
+                self._watch(child)
+                failure = self._verdict(child)
+            finally:
+                child.kill()
+        if self._cancelled:
+            failure = Failure(kind=FailureKind.CANCELLED, message="Cancelled while it ran.")
+        if self._folder.result() is None and failure is None:
+            return self._hand_back()
+        return self._report(failure)
+
+    def _watch(self, child: Child) -> None:
+        """Pass on what the child writes until it ends, or must end."""
+        kill_at: float | None = None
+        while child.status is None:
+            self._show()
+            self._contact(self._beat)
+            now = time.monotonic()
+            must_end = self._stop.requested or self._cancelled or self._outage.is_hopeless(now)
+            if must_end and kill_at is None:
+                child.ask_to_stop()
+                self._asked_to_stop = True
+                grace = CANCEL_GRACE_SECONDS if self._cancelled else STOP_GRACE_SECONDS
+                kill_at = now + grace
+            if kill_at is not None and (now >= kill_at or self._stop.insisted):
+                child.kill()
+            time.sleep(TICK_SECONDS)
+
+    def _beat(self) -> None:
+        self._spool.send()
+        now = time.monotonic()
+        if now < self._next_heartbeat:
+            return
+        progress = self._folder.progress()
+        reply = self._client.heartbeat(
+            self._offer.job_id,
+            self._offer.lease_token,
+            progress.phase,
+            progress.completed,
+            progress.total,
+        )
+        self._cancelled = self._cancelled or reply.cancel
+        self._next_heartbeat = now + self._heartbeat_seconds
+
+    def _verdict(self, child: Child) -> Failure | None:
+        """Why there is no result; None if there is one, or if the child only stopped."""
+        if self._folder.result() is not None or child.status in (
+            ExitCode.INTERRUPTED,
+            ExitCode.CONFLICT,
+        ):
+            return None
+        failure = self._folder.failure()
+        return failure if failure or self._asked_to_stop else child.explain_death()
+
+    def _report(self, failure: Failure | None) -> Outcome:
+        """Send all that is left and then the end; wait for the server if it is away."""
+        job_id, token = self._offer.job_id, self._offer.lease_token
+        result = self._folder.result()
+
+        def send_all() -> None:
+            while self._spool.send(final=True):
+                pass
+            if failure is not None:
+                self._client.send_failure(job_id, token, failure.kind, failure.message)
+            elif result is not None:
+                self._client.send_result(job_id, token, result)
+
+        while not self._contact(send_all, urgent=self._stop.requested):
+            if self._stop.requested or self._outage.is_hopeless(time.monotonic()):
+                logger.warning(
+                    "the end of run %s is not reported yet; it is kept in %s",
+                    self._offer.run.run_id,
+                    self._folder.path,
+                    extra=self._ids(),
+                )
+                return Outcome.GAVE_UP
+            time.sleep(TICK_SECONDS)
+        if failure is None or not failure.kind.is_platform_fault:
+            self._folder.remove_checkpoints()
+        if failure is None:
+            return Outcome.SUCCEEDED
+        cancelled = failure.kind is FailureKind.CANCELLED
+        return Outcome.CANCELLED if cancelled else Outcome.FAILED
+
+    def _hand_back(self) -> Outcome:
+        """Return the unfinished job; if the server is away, its lease runs out by itself."""
+
+        def release() -> None:
+            while self._spool.send(final=True):
+                pass
+            self._client.release(self._offer.job_id, self._offer.lease_token)
+
+        return Outcome.RELEASED if self._contact(release, urgent=True) else Outcome.GAVE_UP
+
+    def _contact(self, call: Callable[[], None], urgent: bool = False) -> bool:
+        """Talk to the server; say whether it worked.
+
+        While the server is away, it is left alone for a while after each try, unless `urgent`.
+        """
+        if not urgent and not self._outage.may_try(time.monotonic()):
+            return False
+        try:
+            call()
+        except (ServerUnreachable, ServerFault) as error:
+            if not self._outage.is_on:
+                logger.warning("training goes on without the server: %s", error, extra=self._ids())
+            self._outage.failed(time.monotonic())
+            return False
+        if self._outage.is_on:
+            logger.warning("the server is back", extra=self._ids())
+        self._outage.ended()
+        return True
+
+    def _show(self) -> None:
+        progress, run = self._folder.progress(), self._offer.run
+        self._display.update(
+            RunView(
+                key=run.run_id,
+                label=self._label,
+                phase=progress.phase,
+                completed=progress.completed,
+                total=progress.total,
+                latest=self._folder.latest_metric(),
+            )
+        )
+
+    def _ids(self) -> dict[str, str]:
+        return {"job_id": self._offer.job_id, "run_id": self._offer.run.run_id}

@@ -1,0 +1,50 @@
+"""Starting a worker on this machine."""
+
+import socket
+
+from rich.console import Console
+
+from core.schema.job import PROTOCOL_VERSION, WorkerHello
+from core.version import code_commit
+from runner.api.client import WorkerClient
+from runner.api.transport import Transport
+from runner.runs.local_run import DeviceName, local_environment
+from runner.settings import RunnerSettings
+from runner.stopping import StopRequest
+from runner.terminal.display import open_display
+from runner.work.device import find_device
+from runner.work.worker import Worker, WorkerOptions
+
+RETRY_SECONDS = 2.0
+"""Short, because the worker looks after its run between two calls and tries again itself."""
+
+
+def work(
+    settings: RunnerSettings, name: str, device: DeviceName, once: bool, console: Console
+) -> None:
+    """Work through the server's queue until told to stop.
+
+    Raises:
+        InvalidInput: the mirror file cannot be read.
+        ProtocolMismatch: worker and server are of different versions.
+        ServerUnreachable: the server has been away for an hour.
+    """
+    found = find_device(device)
+    hello = WorkerHello(
+        protocol_version=PROTOCOL_VERSION,
+        name=name or socket.gethostname()[:80],
+        device=found.name,
+        has_cuda=found.has_cuda,
+        memory_bytes=found.memory_bytes,
+        code_commit=code_commit(),
+    )
+    options = WorkerOptions(
+        directory=settings.directory.resolve(),
+        environment=local_environment(settings, None, "cuda" if found.has_cuda else "cpu"),
+        once=once,
+    )
+    stop = StopRequest()
+    stop.listen()
+    transport = Transport(settings.server_url, RETRY_SECONDS)
+    with WorkerClient(transport) as client, open_display(console) as display:
+        Worker(client, hello, options, stop, display).run()

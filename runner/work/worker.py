@@ -1,0 +1,160 @@
+"""The worker: register, claim, run, report, repeat."""
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
+from core.schema.result import FailureKind
+from core.train.environment import RunEnvironment
+from runner.api.client import WorkerClient
+from runner.errors import NotFound, ProtocolMismatch, RunnerError, ServerFault, ServerUnreachable
+from runner.runs.run_folder import RunFolder
+from runner.stopping import StopRequest
+from runner.terminal.display import Display
+from runner.work.attempt import Attempt, Outcome
+from runner.work.child import EXECUTE
+from runner.work.outage import Outage
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS = 2.0
+SLEEP_SLICE_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What the owner of a worker decides."""
+
+    directory: Path
+    """Run folders go below it."""
+    environment: RunEnvironment
+    """Device, data and caches."""
+    once: bool
+    """End as soon as the queue holds nothing for this worker."""
+    child_command: Sequence[str] = EXECUTE
+    """Program that trains one run folder."""
+
+
+class Worker:
+    """Works through the queue until it is told to stop.
+
+    The first SIGTERM or SIGINT lets the run write a checkpoint and hands its job back; the
+    second kills the run.
+    """
+
+    def __init__(
+        self,
+        client: WorkerClient,
+        hello: WorkerHello,
+        options: WorkerOptions,
+        stop: StopRequest,
+        display: Display,
+    ) -> None:
+        self._client = client
+        self._hello = hello
+        self._options = options
+        self._stop = stop
+        self._display = display
+        self._outage = Outage()
+
+    def run(self) -> None:
+        """Work until told to stop, or, with `once`, until nothing is left.
+
+        Raises:
+            ProtocolMismatch: the server speaks another version.
+            ServerUnreachable: the server has been away for an hour.
+        """
+        registration: WorkerRegistration | None = None
+        while not self._stop.requested:
+            try:
+                if registration is None:
+                    registration = self._register()
+                offer = self._client.claim(registration.worker_id)
+                self._outage.ended()
+            except NotFound:
+                registration = None
+                continue
+            except (ServerUnreachable, ServerFault) as error:
+                self._wait_for_server(error)
+                continue
+            if offer is not None:
+                self._work(offer, registration)
+            elif self._options.once:
+                logger.info("nothing left to do")
+                return
+            else:
+                self._sleep(IDLE_SECONDS * random.uniform(0.5, 1.5))
+        logger.info("stopped on request")
+
+    def _register(self) -> WorkerRegistration:
+        registration = self._client.register(self._hello)
+        logger.info(
+            "worker %s (%s) on %s asks %s for jobs",
+            self._hello.name,
+            registration.worker_id,
+            self._hello.device,
+            self._client.server_url,
+        )
+        return registration
+
+    def _work(self, offer: JobOffer, registration: WorkerRegistration) -> None:
+        """Carry out one job; whatever goes wrong with it, the worker goes on."""
+        ids = {"job_id": offer.job_id, "run_id": offer.run.run_id}
+        logger.info(
+            "job %s: run %s of track %s, attempt %d",
+            offer.job_id,
+            offer.run.run_id,
+            offer.run.track,
+            offer.attempt,
+            extra=ids,
+        )
+        try:
+            outcome = self._attempt(offer, registration)
+        except ProtocolMismatch:
+            raise
+        except Exception as error:
+            logger.exception("job %s failed inside the worker", offer.job_id, extra=ids)
+            self._give_up(offer, f"The worker failed: {type(error).__name__}: {error}")
+            return
+        if outcome in (Outcome.LEASE_LOST, Outcome.RELEASED, Outcome.GAVE_UP):
+            self._sleep(IDLE_SECONDS)
+
+    def _attempt(self, offer: JobOffer, registration: WorkerRegistration) -> Outcome:
+        attempt = Attempt(
+            offer,
+            RunFolder(self._options.directory / "runs" / offer.run.run_id),
+            self._client,
+            registration.heartbeat_seconds,
+            self._stop,
+            self._display,
+            self._options.child_command,
+        )
+        return attempt.run(self._options.environment)
+
+    def _give_up(self, offer: JobOffer, message: str) -> None:
+        try:
+            self._client.send_failure(
+                offer.job_id, offer.lease_token, FailureKind.INTERNAL_ERROR, message[:10_000]
+            )
+        except RunnerError as error:
+            logger.warning("job %s: failure not reported: %s", offer.job_id, error)
+
+    def _wait_for_server(self, error: RunnerError) -> None:
+        now = time.monotonic()
+        if self._outage.is_hopeless(now):
+            raise error
+        if not self._outage.is_on:
+            logger.warning("%s Trying again for an hour.", error)
+        self._outage.failed(now)
+        while not self._outage.may_try(time.monotonic()) and not self._stop.requested:
+            self._sleep(SLEEP_SLICE_SECONDS)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until somebody asks to stop."""
+        end = time.monotonic() + seconds
+        while not self._stop.requested and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, SLEEP_SLICE_SECONDS))

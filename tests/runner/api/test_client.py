@@ -1,0 +1,77 @@
+"""Paths and bodies of the typed calls."""
+
+import json
+
+import httpx
+
+from core.schema.job import Phase
+from core.schema.result import FailureKind
+from runner.api.client import AuthorClient, WorkerClient
+from runner.api.transport import Transport
+from tests.runner import examples
+
+
+class Recorder:
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self.requests: list[httpx.Request] = []
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.answer
+
+    @property
+    def transport(self) -> Transport:
+        return Transport("http://server", 0.0, httpx.MockTransport(self.handle))
+
+
+def test_an_empty_answer_to_a_claim_means_no_job():
+    recorder = Recorder(httpx.Response(204))
+    assert WorkerClient(recorder.transport).claim("w_1") is None
+    assert recorder.requests[0].url.path == "/api/v1/workers/w_1/claim"
+
+
+def test_every_report_carries_the_lease_token():
+    recorder = Recorder(httpx.Response(200, json={"cancel": True}))
+    client = WorkerClient(recorder.transport)
+    assert client.heartbeat("j_1", "token", Phase.TRAINING, 1, 2).cancel
+    client.send_metrics("j_1", "token", [examples.metric(1)])
+    client.send_log("j_1", "token", 5, "text")
+    client.send_result("j_1", "token", examples.result())
+    client.send_failure("j_1", "token", FailureKind.DIVERGED, "why")
+    client.release("j_1", "token")
+    ends = [request.url.path.removeprefix("/api/v1/jobs/j_1/") for request in recorder.requests]
+    assert ends == ["heartbeat", "metrics", "log", "result", "failure", "release"]
+    assert {json.loads(r.content)["lease_token"] for r in recorder.requests} == {"token"}
+
+
+def test_a_submission_is_sent_as_it_stands_in_the_file():
+    receipt = {
+        "submission_id": "s_1",
+        "run_id": "r_1",
+        "seed": 1000,
+        "experiment_hash": "0",
+        "jobs_ahead": 2,
+        "url": "http://server/submissions/s_1",
+    }
+    recorder = Recorder(httpx.Response(201, json=receipt))
+    answer = AuthorClient(recorder.transport).submit(b"# note\ntrack: debug\n", "key-12345")
+    assert answer.jobs_ahead == 2
+    request = recorder.requests[0]
+    assert request.content == b"# note\ntrack: debug\n"
+    assert request.headers["Content-Type"] == "application/yaml"
+    assert request.headers["Idempotency-Key"] == "key-12345"
+
+
+def test_an_id_cannot_leave_its_place_in_the_path():
+    recorder = Recorder(httpx.Response(200, text=""))
+    AuthorClient(recorder.transport).log("../../x?y", 10)
+    assert recorder.requests[0].url.raw_path == b"/api/v1/runs/..%2F..%2Fx%3Fy/log?tail=10"
+
+
+def test_a_board_without_a_key_asks_for_the_default_one():
+    recorder = Recorder(httpx.Response(200, text="{}"))
+    client = AuthorClient(recorder.transport)
+    client.board("debug", "")
+    client.board("debug", "abc")
+    assert [str(request.url.query, "ascii") for request in recorder.requests] == ["", "key=abc"]

@@ -1,0 +1,139 @@
+"""Retries, backoff and named errors of one HTTP call."""
+
+import httpx
+import pytest
+
+from core.schema.job import WorkerRegistration
+from runner.api.transport import Transport, parse
+from runner.errors import (
+    Conflict,
+    LeaseLost,
+    NotFound,
+    ProtocolMismatch,
+    Refused,
+    RunnerError,
+    ServerFault,
+    ServerUnreachable,
+)
+
+
+class Network:
+    """Plays a list of answers, the last one for ever; a class of exception is raised."""
+
+    def __init__(self, *answers: httpx.Response | type[Exception]) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+        self.now = 0.0
+        self.delays: list[float] = []
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, httpx.Response):
+            return answer
+        raise answer("no route", request=request)
+
+    def sleep(self, seconds: float) -> None:
+        self.delays.append(seconds)
+        self.now += seconds
+
+    def transport(self, retry_seconds: float = 60.0) -> Transport:
+        return Transport(
+            "http://server:1/",
+            retry_seconds,
+            httpx.MockTransport(self.handle),
+            self.sleep,
+            lambda: self.now,
+        )
+
+
+def refusal(status: int, kind: str, **more: object) -> httpx.Response:
+    return httpx.Response(status, json={"kind": kind, "message": "because", **more})
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx.ConnectError,
+        httpx.ReadTimeout,
+        httpx.RemoteProtocolError,
+        httpx.Response(429),
+        httpx.Response(502),
+        httpx.Response(503),
+        httpx.Response(504),
+    ],
+)
+def test_a_call_is_repeated_until_it_succeeds(trouble):
+    network = Network(trouble, trouble, httpx.Response(200, text="done"))
+    assert network.transport().get("/queue").text == "done"
+    assert [request.url.path for request in network.requests] == ["/api/v1/queue"] * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 500])
+def test_other_statuses_are_not_repeated(status):
+    network = Network(refusal(status, "some_kind"))
+    with pytest.raises(RunnerError):
+        network.transport().get("/queue")
+    assert len(network.requests) == 1
+    assert network.delays == []
+
+
+def test_delays_double_up_to_ten_seconds_and_are_cut_by_at_most_a_half():
+    network = Network(httpx.ConnectError)
+    with pytest.raises(ServerUnreachable):
+        network.transport(retry_seconds=60.0).get("/queue")
+    longest = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
+    for delay, most in zip(network.delays, longest, strict=False):
+        assert most / 2 <= delay <= most
+    assert len(network.delays) > len(longest)
+
+
+def test_retries_end_with_the_time_that_they_have():
+    network = Network(httpx.ConnectError)
+    with pytest.raises(ServerUnreachable, match="http://server:1 cannot be reached"):
+        network.transport(retry_seconds=5.0).get("/queue")
+    assert network.now <= 5.0
+
+
+def test_retry_after_decides_the_delay():
+    network = Network(httpx.Response(429, headers={"Retry-After": "7"}), httpx.Response(204))
+    network.transport().get("/queue")
+    assert network.delays == [7.0]
+
+
+def test_headers_and_body_stay_the_same_over_retries():
+    network = Network(httpx.ConnectError, httpx.Response(503), httpx.Response(201))
+    network.transport().post("/submissions", b"text", {"Idempotency-Key": "key-12345"})
+    assert {request.headers["Idempotency-Key"] for request in network.requests} == {"key-12345"}
+    assert {request.content for request in network.requests} == {b"text"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (refusal(409, "lease_lost"), LeaseLost),
+        (refusal(409, "worker_too_old"), ProtocolMismatch),
+        (refusal(409, "server_too_old"), ProtocolMismatch),
+        (refusal(409, "already_ended"), Conflict),
+        (refusal(404, "not_found"), NotFound),
+        (refusal(422, "invalid_submission"), Refused),
+        (refusal(500, "internal_error"), ServerFault),
+        (httpx.Response(404, text="<html>another server</html>"), ServerFault),
+    ],
+)
+def test_refusals_have_names(answer, error):
+    with pytest.raises(error):
+        Network(answer).transport().get("/queue")
+
+
+def test_a_refusal_lists_every_problem():
+    problems = [{"path": "model.x", "message": "is wrong.", "line": 3}]
+    with pytest.raises(Refused) as caught:
+        Network(refusal(422, "invalid_submission", problems=problems)).transport().get("/queue")
+    assert str(caught.value) == "because\n  line 3: model.x: is wrong."
+
+
+def test_an_answer_of_another_shape_is_the_servers_fault():
+    response = Network(httpx.Response(200, text="hello")).transport().get("/queue")
+    with pytest.raises(ServerFault, match="did not answer as this version expects"):
+        parse(response, WorkerRegistration)

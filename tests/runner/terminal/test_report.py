@@ -1,0 +1,78 @@
+"""Tables that commands print."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from runner.api.answers import Board
+from runner.terminal.report import print_board, result_rows
+from tests.runner import examples
+
+FIGURES = {
+    "num_runs": 1,
+    "val_loss": 2.5,
+    "val_accuracy": 0.25,
+    "val_perplexity": 12.18,
+    "train_seconds": 90.0,
+    "cost_usd": None,
+}
+
+
+def row(name: str, rank: int | None, delta: float | None) -> dict:
+    return {
+        "rank": rank,
+        "submission_id": "s_1",
+        "name": name,
+        "author": "me",
+        "result": FIGURES,
+        "delta": delta,
+        "a_field_of_tomorrow": 1,
+    }
+
+
+@pytest.fixture
+def printed():
+    stream = io.StringIO()
+    return stream, Console(file=stream, width=160)
+
+
+def test_a_board_shows_rank_difference_and_what_is_missing(printed):
+    stream, console = printed
+    run = {
+        "run_id": "r_9",
+        "seed": 1000,
+        "state": "failed",
+        "failure": "diverged",
+        "failure_message": "loss is nan",
+    }
+    board = Board.model_validate(
+        {
+            "track": "debug",
+            "key": "abc",
+            "baseline": row("Baseline", None, None),
+            "rows": [row("[red]Bold idea", 1, -0.125)],
+            "active": [],
+            "ended": [{"name": "Too bold", "run": run}],
+        }
+    )
+    print_board(console, board)
+    text = stream.getvalue()
+    assert "[red]Bold idea" in text
+    assert "-0.1250" in text
+    assert "failed: Too bold (r_9): diverged: loss is nan" in text
+    assert text.index("Baseline") < text.index("Bold idea")
+
+
+def test_an_empty_board_says_so(printed):
+    stream, console = printed
+    nothing = {"track": "debug", "key": None, "baseline": None}
+    print_board(console, Board.model_validate({**nothing, "rows": [], "active": [], "ended": []}))
+    assert "none yet" in stream.getvalue()
+
+
+def test_task_scores_come_with_their_standard_error():
+    rows = dict(result_rows(examples.result(), cost_usd=0.0011))
+    # sqrt(0.5 × 0.5 / 100) = 0.05
+    assert rows["synthetic_world"].startswith("acc 50.00 ± 5.00 %")
+    assert rows["cost"] == "$0.0011"

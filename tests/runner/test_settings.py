@@ -1,0 +1,36 @@
+"""Settings from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import BadSettings
+from runner.settings import read_settings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in ("SERVER_URL", "DIRECTORY", "CACHE_DIRECTORY", "MIRROR"):
+        monkeypatch.delenv(f"FIVE_DOLLAR_{name}", raising=False)
+
+
+def test_defaults_need_no_environment():
+    settings = read_settings()
+    assert settings.server_url == "http://127.0.0.1:8000"
+    assert settings.directory == Path("runs")
+    assert settings.mirror is None
+
+
+def test_the_command_line_comes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("FIVE_DOLLAR_SERVER_URL", "http://environment")
+    monkeypatch.setenv("FIVE_DOLLAR_DIRECTORY", "/environment")
+    settings = read_settings(server_url="http://chosen")
+    assert settings.server_url == "http://chosen"
+    assert settings.directory == Path("/environment")
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http:// x"])
+def test_an_address_without_http_is_refused(monkeypatch, url):
+    monkeypatch.setenv("FIVE_DOLLAR_SERVER_URL", url)
+    with pytest.raises(BadSettings, match=r"FIVE_DOLLAR_SERVER_URL.*for instance http://127"):
+        read_settings()

@@ -1,0 +1,201 @@
+"""One job: trained in a process, reported, stopped, handed back."""
+
+import time
+from threading import Timer
+
+import pytest
+
+from runner.runs.run_folder import RunFolder
+from runner.stopping import StopRequest
+from runner.work import outage
+from runner.work.attempt import Attempt, Outcome
+from tests.runner import examples
+from tests.runner.work import programs
+from tests.runner.work.test_child import is_alive, wait_for
+
+pytestmark = pytest.mark.usefixtures("short_waits", "result_file")
+
+
+@pytest.fixture
+def folder(tmp_path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+class Bench:
+    """Carries out the offered job with a program."""
+
+    def __init__(self, offer, folder, client, tmp_path) -> None:
+        self.offer, self.folder, self.client = offer, folder, client
+        self.tmp_path = tmp_path
+        self.stop = StopRequest()
+        self.display = examples.SilentDisplay()
+
+    def carry_out(self, body: str) -> Outcome:
+        command = programs.program(self.tmp_path, body)
+        attempt = Attempt(
+            self.offer, self.folder, self.client, 0.05, self.stop, self.display, command
+        )
+        return attempt.run(examples.environment(self.tmp_path))
+
+
+@pytest.fixture
+def bench(offer, folder, client, tmp_path) -> Bench:
+    return Bench(offer, folder, client, tmp_path)
+
+
+def test_metrics_log_and_result_arrive_in_that_order(bench, server):
+    assert bench.carry_out(programs.SUCCEED) is Outcome.SUCCEEDED
+    assert server.steps == [1, 2]
+    assert server.log == "hello from the child\n"
+    assert server.bodies["result"]["result"]["val_loss"] == 2.0
+    assert server.calls[-1] == "result"
+    assert bench.display.finished == ["debug r_1: succeeded"]
+
+
+def test_a_failure_is_passed_on_as_the_child_wrote_it(bench, server):
+    assert bench.carry_out(programs.FAIL) is Outcome.FAILED
+    assert server.bodies["failure"]["kind"] == "diverged"
+    assert server.bodies["failure"]["message"] == "loss is nan"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (programs.SEGFAULT, "SIGSEGV"),
+        (programs.DIE, "SIGKILL"),
+        (programs.CRASH, "ValueError: no such luck"),
+        ("pass", "ended with status 0"),
+    ],
+)
+def test_a_child_that_dies_is_an_internal_error(bench, server, body, message):
+    assert bench.carry_out(body) is Outcome.FAILED
+    assert server.bodies["failure"]["kind"] == "internal_error"
+    assert message in server.bodies["failure"]["message"]
+    assert server.log.startswith("hello from the child")
+
+
+def test_heartbeats_go_on_while_the_child_works(bench, server):
+    server.on_call = lambda name: bench.stop.ask() if server.calls.count("heartbeat") >= 3 else None
+    bench.carry_out(programs.STEP_UNTIL_ASKED)
+    assert server.calls.count("heartbeat") >= 3
+    assert server.bodies["heartbeat"]["phase"] in ("training", "preparing_data")
+
+
+def test_a_request_to_stop_lets_the_child_write_a_checkpoint_and_hands_the_job_back(
+    bench, server, folder
+):
+    def ask_once(name: str) -> None:
+        if (folder.path / "started").exists() and not bench.stop.requested:
+            bench.stop.ask()
+
+    server.on_call = ask_once
+    assert bench.carry_out(programs.STEP_UNTIL_ASKED) is Outcome.RELEASED
+    assert (folder.path / "checkpoint-000000001").exists()
+    assert server.ended_by() == ["release"]
+    written = [point.step for point in folder.metrics()]
+    assert server.steps == written
+
+
+def test_a_job_is_handed_back_although_the_server_was_away_just_now(
+    bench, server, folder, monkeypatch
+):
+    monkeypatch.setattr(outage, "FIRST_DELAY_SECONDS", 60.0)
+    monkeypatch.setattr(outage, "LONGEST_DELAY_SECONDS", 60.0)
+
+    def be_away_until_asked_to_stop(name: str) -> None:
+        server.away = not bench.stop.requested
+
+    server.on_call = be_away_until_asked_to_stop
+    Timer(1.0, bench.stop.ask).start()
+    assert bench.carry_out(programs.STEP_UNTIL_ASKED) is Outcome.RELEASED
+    assert server.ended_by() == ["release"]
+    assert server.steps == [point.step for point in folder.metrics()]
+
+
+def test_a_second_request_kills_the_child_at_once(bench, server, folder):
+    def ask(name: str) -> None:
+        if (folder.path / "started").exists():
+            bench.stop.ask()
+
+    server.on_call = ask
+    began = time.monotonic()
+    assert bench.carry_out(programs.IGNORE_REQUESTS) is Outcome.RELEASED
+    assert time.monotonic() - began < 4.0
+    assert server.ended_by() == ["release"]
+
+
+def test_cancelling_stops_a_child_that_does_not_listen_and_all_that_it_started(
+    bench, server, folder
+):
+    def cancel(name: str) -> None:
+        server.cancelled = (folder.path / "started").exists()
+
+    server.on_call = cancel
+    assert bench.carry_out(programs.IGNORE_REQUESTS) is Outcome.CANCELLED
+    assert server.bodies["failure"]["kind"] == "cancelled"
+    grandchild = int((folder.path / "grandchild").read_text())
+    wait_for(lambda: not is_alive(grandchild))
+
+
+def test_a_lost_lease_stops_the_child_and_reports_nothing_more(bench, server, folder):
+    def lose(name: str) -> None:
+        server.lease_lost = (folder.path / "started").exists()
+
+    server.on_call = lose
+    assert bench.carry_out(programs.IGNORE_REQUESTS) is Outcome.LEASE_LOST
+    assert server.ended_by() == []
+    grandchild = int((folder.path / "grandchild").read_text())
+    wait_for(lambda: not is_alive(grandchild))
+
+
+def test_training_goes_on_without_the_server_and_everything_arrives_afterwards(
+    bench, server, folder
+):
+    calls = 0
+
+    def go_away(name: str) -> None:
+        nonlocal calls
+        calls += 1
+        ended = folder.result_path.exists() and calls > 12
+        server.away = not ended
+
+    server.on_call = go_away
+    assert bench.carry_out(programs.SUCCEED) is Outcome.SUCCEEDED
+    assert server.steps == [1, 2]
+    assert server.ended_by() == ["result"]
+
+
+def test_after_an_hour_without_the_server_the_run_is_kept_for_later(
+    bench, server, folder, monkeypatch
+):
+    monkeypatch.setattr(outage, "PATIENCE_SECONDS", 0.3)
+    server.away = True
+    assert bench.carry_out(programs.SUCCEED) is Outcome.GAVE_UP
+    assert folder.result() is not None
+
+
+def test_a_result_that_was_never_reported_is_reported_without_training_again(
+    bench, server, folder, offer, tmp_path
+):
+    folder.prepare(offer.run, examples.environment(tmp_path))
+    folder.write_result(examples.result(val_loss=1.5))
+    assert bench.carry_out(programs.CRASH) is Outcome.SUCCEEDED
+    assert server.bodies["result"]["result"]["val_loss"] == 1.5
+    assert server.log == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [(programs.SUCCEED, False), (programs.FAIL, False), (programs.CRASH, True)],
+)
+def test_checkpoints_stay_only_if_the_run_may_go_on(bench, folder, body, kept):
+    checkpoint = folder.path / "checkpoint-000000005"
+    checkpoint.mkdir(parents=True)
+    bench.carry_out(body)
+    assert checkpoint.exists() is kept
+    assert folder.log_path.exists()
+
+
+def test_a_folder_that_another_process_trains_in_is_left_alone(bench, server):
+    assert bench.carry_out("sys.exit(7)") is Outcome.RELEASED
+    assert server.ended_by() == ["release"]
