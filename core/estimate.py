@@ -101,25 +101,25 @@ def training_flops_per_token(model: ModelConfig, sequence_length: int) -> float:
 
 
 def memory_bytes(experiment: ExperimentConfig) -> float:
-    """Peak device memory, roughly.
+    """Peak device memory, roughly: the larger of two moments of a step.
 
-    Float32 weights, gradients and optimizer state; the activations of one micro-batch that
-    the backward pass needs; the logits of one micro-batch and their gradient.
+    At the loss: weights, optimizer state, copies of the weights in the number format of the
+    matrix products, the activations of one micro-batch, its logits and their gradient. At the
+    update: weights, optimizer state, gradients and Muon's working copies.
     """
     model, training = experiment.model, experiment.training
-    micro_tokens = training.tokens_per_step / training.gradient_accumulation_steps
     width = 2 if training.precision == "bfloat16" else 4
     embeddings = model.vocab_size * model.hidden_size * (1 if model.tie_embeddings else 2)
     hidden = num_parameters(model) - embeddings
-    state = 16 * embeddings + 12 * hidden + width * hidden
-    feed_forward = model.feed_forward
-    expert_channels = feed_forward.experts_per_token * (
-        3 * feed_forward.hidden_size + 3 * model.hidden_size
-    )
-    layer_channels = 14 * model.hidden_size + expert_channels
-    activations = micro_tokens * model.num_layers * layer_channels * width
-    logits = micro_tokens * model.vocab_size * (width + 4)
-    return state + activations + logits
+    state = 12 * embeddings + 8 * hidden
+    gradients = 4 * (embeddings + hidden)
+    micro_tokens = training.tokens_per_step / training.gradient_accumulation_steps
+    activations = micro_tokens * model.num_layers * _activation_channels(model) * width
+    logits = 2 * micro_tokens * model.vocab_size * width
+    kept = gradients if training.gradient_accumulation_steps > 1 else 0
+    at_loss = state + width * (embeddings + hidden) + kept + activations + logits
+    at_update = state + gradients + 12 * hidden
+    return float(max(at_loss, at_update))
 
 
 def budget_violations(track: Track, experiment: ExperimentConfig) -> list[str]:
@@ -153,6 +153,14 @@ def budget_violations(track: Track, experiment: ExperimentConfig) -> list[str]:
                 f"the track allows ${budget.cost_usd:.2f}."
             )
     return violations
+
+
+def _activation_channels(model: ModelConfig) -> float:
+    """Channels that a layer keeps of each token for the backward pass; dropout keeps its mask."""
+    feed_forward = model.feed_forward
+    experts = feed_forward.experts_per_token * (2 * feed_forward.hidden_size + model.hidden_size)
+    masks = feed_forward.experts_per_token * feed_forward.hidden_size / 2 + model.hidden_size
+    return experts + 4 * model.hidden_size + (masks if model.dropout else 0)
 
 
 def _attention_matrices(model: ModelConfig) -> int:

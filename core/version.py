@@ -12,7 +12,7 @@ def code_commit() -> str:
     """The git commit, with `+changes` if files differ from it.
 
     Outside a checkout: the environment variable `FIVE_DOLLAR_COMMIT`, which the images set,
-    or else `release ` and the package version.
+    or else `release ` and the package version, or `unknown` where nothing is installed.
     """
     if commit := os.environ.get("FIVE_DOLLAR_COMMIT"):
         return commit
@@ -23,7 +23,10 @@ def code_commit() -> str:
             return f"{commit}+changes" if _git(root, "status", "--porcelain") else commit
         except (OSError, subprocess.CalledProcessError):
             pass
-    return f"release {metadata.version('five-dollar-llm')}"
+    try:
+        return f"release {metadata.version('five-dollar-llm')}"
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _git(root: Path, *arguments: str) -> str:

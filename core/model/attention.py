@@ -47,8 +47,8 @@ class MultiHeadAttention(nn.Module):
         qkv_BTHD = self.qkv(x_BTC).unflatten(-1, (3 * self.num_heads, -1))
         q_BTHD, k_BTHD, v_BTHD = qkv_BTHD.chunk(3, dim=2)
         attended_BTC = causal_attention(
-            self.rotary(self.q_norm(q_BTHD)).type_as(v_BTHD),
-            self.rotary(self.k_norm(k_BTHD)).type_as(v_BTHD),
+            self.rotary(self.q_norm(q_BTHD.float())).type_as(v_BTHD),
+            self.rotary(self.k_norm(k_BTHD.float())).type_as(v_BTHD),
             v_BTHD,
             self.dropout if self.training else 0.0,
         )

@@ -46,15 +46,15 @@ class LatentAttention(nn.Module):
         compressed_BTR, rotary_key_BTD = self.compress(x_BTC).split(
             (self.compressed_norm.normalized_shape[0], self.rotary_dim), dim=-1
         )
-        expanded_BTHD = self.expand(self.compressed_norm(compressed_BTR)).unflatten(
+        expanded_BTHD = self.expand(self.compressed_norm(compressed_BTR.float())).unflatten(
             -1, (self.num_heads, -1)
         )
         plain_key_BTHD, v_BTHD = expanded_BTHD.split((self.plain_dim, self.value_dim), dim=-1)
         rotary_key_BTHD = rotary_key_BTD[:, :, None].expand(-1, -1, self.num_heads, -1)
         k_BTHD = torch.cat((plain_key_BTHD, rotary_key_BTHD), dim=-1)
         attended_BTC = causal_attention(
-            self._rotate(self.q_norm(q_BTHD)).type_as(v_BTHD),
-            self._rotate(self.k_norm(k_BTHD)).type_as(v_BTHD),
+            self._rotate(self.q_norm(q_BTHD.float())).type_as(v_BTHD),
+            self._rotate(self.k_norm(k_BTHD.float())).type_as(v_BTHD),
             v_BTHD,
             self.dropout if self.training else 0.0,
         )

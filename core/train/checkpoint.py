@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,8 +124,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             weights=load_file(folder / "model.safetensors"),
             state=torch.load(folder / "state.pt", map_location="cpu", weights_only=True),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointCorrupt(f"{folder} is incomplete or damaged: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise CheckpointCorrupt(
+            f"{folder} is incomplete or damaged: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _checkpoints(directory: Path) -> list[Path]:

@@ -30,7 +30,7 @@ def select_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
         raise InvalidInput([Problem(path="device", message=message)])
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    return torch.device("cuda", 0) if name == "cuda" else torch.device(name)
 
 
 def device_name(device: torch.device) -> str:

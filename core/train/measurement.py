@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.data.packing import PackedCorpus, prepare, tokens_hash
+from core.data.corpus_cache import tokens_hash
+from core.data.packing import PackedCorpus, prepare
+from core.data.question import Question
 from core.errors import InvalidInput
 from core.eval.language_modeling import num_predicted_bytes
 from core.eval.log_likelihood import scorer
 from core.eval.multiple_choice import score_task
-from core.eval.tasks import Question, load_task, questions_hash
+from core.eval.tasks import load_task, questions_hash
 from core.model.transformer import Transformer
 from core.schema.experiment import ExperimentConfig, TaskName
 from core.schema.job import Phase
@@ -38,7 +40,7 @@ def open_data(
 
     Raises:
         DataUnavailable: something cannot be read.
-        InvalidInput: the tokenizer does not fit the model, or there is no validation row.
+        InvalidInput: the tokenizer does not fit the model.
     """
     data, evaluation = experiment.data, experiment.evaluation
 
@@ -49,12 +51,6 @@ def open_data(
     corpus = prepare(data, environment.mirror, environment.cache_directory, progress)
     _check_vocabulary(experiment, corpus.tokenizer.vocab_size)
     rows_RT = corpus.validation_rows(evaluation.sequence_length, evaluation.validation_rows)
-    if rows_RT.shape[0] == 0:
-        message = (
-            f"the held-out text has {corpus.validation.shape[0]:,} tokens, fewer than one row "
-            f"of {evaluation.sequence_length:,}."
-        )
-        raise InvalidInput([Problem(path="evaluation.sequence_length", message=message)])
     questions = {name: load_task(name, data, environment.mirror) for name in evaluation.tasks}
     validation = Validation(rows_RT, num_predicted_bytes(rows_RT, corpus.tokenizer.token_bytes()))
     return Measurement(
@@ -87,10 +83,10 @@ def score_tasks(
     def log_likelihoods(tokens_BT: Tensor) -> Tensor:
         return score(tokens_BT)[0]
 
-    total = sum(map(len, measurement.questions.values()))
+    total = sum(_num_choices(questions) for questions in measurement.questions.values())
+    done = 0
     scores: list[TaskScore] = []
     for name, questions in measurement.questions.items():
-        before = sum(task.num_questions for task in scores)
         scores.append(
             score_task(
                 name,
@@ -99,12 +95,17 @@ def score_tasks(
                 log_likelihoods,
                 experiment.evaluation.sequence_length,
                 device,
-                lambda done, _, before=before: reporter.phase(
-                    Phase.EVALUATING, before + done, total
+                lambda scored, _, before=done: reporter.phase(  # type: ignore[misc]
+                    Phase.EVALUATING, before + scored, total
                 ),
             )
         )
+        done += _num_choices(questions)
     return tuple(scores)
+
+
+def _num_choices(questions: tuple[Question, ...]) -> int:
+    return sum(len(question.choices) for question in questions)
 
 
 def _check_vocabulary(experiment: ExperimentConfig, tokenizer_size: int) -> None:

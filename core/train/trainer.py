@@ -33,6 +33,8 @@ from core.train.clock import Clock
 from core.train.reporter import Reporter
 
 MAX_METRIC_POINTS = 1000
+MAX_LOSS = 700.0
+"""Nats; the perplexity of a larger loss is no finite number."""
 CHUNK_STEPS = 10
 CHUNK_SECONDS = 2.0
 
@@ -153,6 +155,8 @@ class Trainer:
                     self._validation,
                     lambda done, total: self._reporter.phase(Phase.EVALUATING, done, total),
                 )
+            if not score.loss <= MAX_LOSS:
+                raise Diverged(f"step {self.step}: validation loss {score.loss} is out of bounds")
             self._validated = (self.step, score)
         return self._validated[1]
 

@@ -1,0 +1,5 @@
+"""Settings for every test."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
