@@ -4,6 +4,7 @@ CoreError
 ├── InvalidInput          text from outside that is refused, with every problem at once
 │   └── TooFewTokens      the corpus is smaller than the budget
 ├── DataUnavailable       a corpus, tokenizer or task file cannot be read
+├── DeviceUnavailable     the machine lacks the device that a run was given
 ├── Diverged              the loss is no longer a finite number
 ├── OutOfMemory           the device, or the 24 GiB cap, is too small
 ├── BudgetExceeded        the run would cost more than the track allows
@@ -34,6 +35,10 @@ class TooFewTokens(InvalidInput):
 
 class DataUnavailable(CoreError):
     """A corpus, a tokenizer or an evaluation set cannot be read."""
+
+
+class DeviceUnavailable(CoreError):
+    """The machine, or its PyTorch, lacks the device that a run was given."""
 
 
 class Diverged(CoreError):

@@ -242,11 +242,14 @@ def unranked(board: Board, names: Iterable[str]) -> Iterator[str]:
     shown = {row.name for row in rows}
     for name in names:
         if name not in shown:
-            yield f"The board does not rank {name}."
+            yield f"The board does not rank {name}: it has no result under the board's key."
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Ask a process to end; after half a minute, end it and all that it started."""
+    # A second Ctrl-C must not leave it behind.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -7,11 +7,6 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-import os
-
-SKEW = float(os.environ.get("SKEW", 3))
-
-
 class Draw:
     """Choices that follow from a text alone.
 
@@ -32,10 +27,6 @@ class Draw:
     def pick(self, items: Sequence[Item]) -> Item:
         """One of the items."""
         return items[self.below(len(items))]
-
-    def pick_early(self, items: Sequence[Item]) -> Item:
-        """One of the items, early ones more often: half of all picks are from the first eighth."""
-        return items[int(self._random.random() ** SKEW * len(items))]
 
     def shuffled(self, items: Sequence[Item]) -> list[Item]:
         """The items in another order."""

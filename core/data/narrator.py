@@ -26,11 +26,6 @@ def question_text(relation: Relation, entity: Entity, phrasing: int = 0) -> str:
     return f"Question: {question}\nAnswer:"
 
 
-import os
-
-OTHER_PHRASING = float(os.environ.get("OP", 0.25))
-
-
 class Narrator:
     """Writes one document, with all its choices taken from one draw."""
 
@@ -41,27 +36,24 @@ class Narrator:
     def document(self) -> str:
         """A portrait of a person or a town, a story, or questions with answers."""
         writers = (
-            (0.45, self._portrait),
-            (0.60, self._town),
-            (0.80, self._story),
-            (1.00, self._quiz),
+            *[self._portrait] * 9,
+            *[self._town] * 3,
+            *[self._story] * 4,
+            *[self._quiz] * 4,
         )
-        chosen = self._draw.below(100) / 100
-        return next(writer for bound, writer in writers if chosen < bound)()
+        return self._draw.pick(writers)()
 
     def _portrait(self) -> str:
-        """Two people, friends or strangers, with most of their facts, and questions."""
-        first, second = self._known_people(2)
+        """Two people with most of their facts, and questions."""
+        people = self._draw.sample(self._population.people, 2)
         paragraphs = [
-            " ".join(self._facts(person, relations, 7))
-            for person, relations in ((first, self._person_relations(first)),
-                                      (second, self._person_relations(second)))
-        ]  # fmt: skip
-        return "\n".join([*paragraphs, *self._answers(2, (first, second))])
+            " ".join(self._facts(person, self._person_relations(person), 7)) for person in people
+        ]
+        return "\n".join([*paragraphs, *self._answers(2, people)])
 
     def _town(self) -> str:
         """A town, what it is known for, and the people who live there."""
-        town = self._known_towns(1)[0]
+        town = self._draw.pick(self._population.towns)
         sentences = self._facts(town, TOWN_RELATIONS, 2)
         neighbours = [who for who in self._population.people if who.facts["home"] == town.name]
         for person in self._draw.sample(neighbours, 3):
@@ -71,7 +63,7 @@ class Narrator:
     def _story(self) -> str:
         """Two people meet over a thing; what they are and own is told on the way."""
         draw = self._draw
-        a, b = self._known_people(2)
+        a, b = draw.sample(self._population.people, 2)
         slots = {"thing": draw.pick(THINGS), "spot": draw.pick(SPOTS), "day": draw.pick(DAYS)}
         for letter, person in (("a", a), ("b", b)):
             slots |= {f"{letter}_{relation}": value for relation, value in person.facts.items()}
@@ -89,22 +81,9 @@ class Narrator:
     def _quiz(self) -> str:
         """Questions about anybody and anything, with answers."""
         draw = self._draw
-        subjects = self._known_people(7) + self._known_towns(2)
+        subjects = draw.sample(self._population.people, 7)
+        subjects += draw.sample(self._population.towns, 2)
         return "\n".join(self._answer(subject) for subject in draw.shuffled(subjects))
-
-    def _known_people(self, count: int) -> list[Entity]:
-        """Different people; the world's first ones are talked about most."""
-        found: list[Entity] = []
-        while len(found) < count:
-            person = self._draw.pick_early(self._population.people)
-            if person not in found:
-                found.append(person)
-        return found
-
-    def _known_towns(self, count: int) -> list[Entity]:
-        """The towns of people who are talked about."""
-        homes = [person.facts["home"] for person in self._known_people(count)]
-        return [town for home in homes for town in self._population.towns if town.name == home]
 
     def _facts(self, entity: Entity, relations: Sequence[Relation], count: int) -> list[str]:
         """Sentences about one entity: its name first, later often a pronoun."""
@@ -132,7 +111,7 @@ class Narrator:
         is_town = entity in self._population.towns
         relations = TOWN_RELATIONS if is_town else self._person_relations(entity)
         relation = self._draw.pick(relations)
-        phrasing = int(self._draw.chance(OTHER_PHRASING)) * (len(relation.questions) - 1)
+        phrasing = self._draw.below(len(relation.questions))
         return f"{question_text(relation, entity, phrasing)} {entity.facts[relation.name]}."
 
     @staticmethod

@@ -74,5 +74,7 @@ class MixtureOfExperts(nn.Module):
 
     def _activate(self, hidden_MF: Tensor) -> Tensor:
         if self.activation == "squared_relu":
-            return hidden_MF.relu().square()
+            positive_MF = hidden_MF.relu()
+            # A product, because autocast would compute a power in float32.
+            return positive_MF * positive_MF
         return F.gelu(hidden_MF) if self.activation == "gelu" else F.silu(hidden_MF)

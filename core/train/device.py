@@ -11,8 +11,7 @@ from typing import Literal
 
 import torch
 
-from core.errors import InvalidInput, OutOfMemory
-from core.schema.problem import Problem
+from core.errors import DeviceUnavailable, OutOfMemory
 from core.schema.result import DataIdentity, Provenance
 from core.version import code_commit
 
@@ -23,11 +22,13 @@ def select_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     """The device of that name.
 
     Raises:
-        InvalidInput: `cuda` was asked for and there is none.
+        DeviceUnavailable: `cuda` was asked for and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        message = "'cuda' was asked for, and this machine has no CUDA device; use 'cpu' or 'auto'."
-        raise InvalidInput([Problem(path="device", message=message)])
+        raise DeviceUnavailable(
+            "'cuda' was asked for, and PyTorch finds no CUDA device on this machine; check the "
+            "driver and that this PyTorch was built for CUDA, or use 'cpu' or 'auto'."
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device("cuda", 0) if name == "cuda" else torch.device(name)

@@ -11,7 +11,7 @@ from core.train.environment import RunEnvironment
 from runner.api.client import WorkerClient
 from runner.errors import LeaseLost, NotFound, ServerFault, ServerUnreachable
 from runner.exit_codes import ExitCode
-from runner.runs.run_folder import Failure, RunFolder
+from runner.runs.run_folder import Failure, Progress, RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display, RunView
 from runner.work.child import EXECUTE, Child
@@ -21,6 +21,8 @@ from runner.work.spool import Spool
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
+PROGRESS_SECONDS = 2.0
+"""How often progress is reported, where heartbeats are due less often."""
 STOP_GRACE_SECONDS = 90.0
 """How long a run that was asked to stop may take for its checkpoint."""
 CANCEL_GRACE_SECONDS = 10.0
@@ -61,7 +63,8 @@ class Attempt:
         self._label = f"{offer.run.track} {offer.run.run_id}"
         self._spool = Spool(folder, client, offer.job_id, offer.lease_token)
         self._outage = Outage()
-        self._next_heartbeat = 0.0
+        self._beat_at = float("-inf")
+        self._progress: Progress | None = None
         self._cancelled = False
         self._asked_to_stop = False
 
@@ -114,11 +117,12 @@ class Attempt:
             time.sleep(TICK_SECONDS)
 
     def _beat(self) -> None:
+        """Send what is new, and a heartbeat if one is due or there is progress to show."""
         self._spool.send()
-        now = time.monotonic()
-        if now < self._next_heartbeat:
+        now, progress = time.monotonic(), self._folder.progress()
+        due_seconds = PROGRESS_SECONDS if progress != self._progress else self._heartbeat_seconds
+        if now < self._beat_at + min(due_seconds, self._heartbeat_seconds):
             return
-        progress = self._folder.progress()
         reply = self._client.heartbeat(
             self._offer.job_id,
             self._offer.lease_token,
@@ -127,7 +131,7 @@ class Attempt:
             progress.total,
         )
         self._cancelled = self._cancelled or reply.cancel
-        self._next_heartbeat = now + self._heartbeat_seconds
+        self._beat_at, self._progress = now, progress
 
     def _verdict(self, child: Child) -> Failure | None:
         """Why there is no result; None if there is one, or if the child only stopped."""

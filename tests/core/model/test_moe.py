@@ -62,6 +62,13 @@ def test_output_and_gradients_are_those_of_the_definition(activation, experts_pe
         torch.testing.assert_close(ours, reference)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_stay_in_the_format_of_the_matrix_products(activation):
+    moe = layer(config(activation=activation))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert moe._activate(torch.randn(3, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
 def test_a_tokens_output_does_not_depend_on_the_others():
     moe = layer(config())
     x = torch.randn(1, 6, 8)

@@ -7,7 +7,7 @@ import pytest
 
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
-from runner.work import outage
+from runner.work import attempt, outage
 from runner.work.attempt import Attempt, Outcome
 from tests.runner import examples
 from tests.runner.work import programs
@@ -28,14 +28,21 @@ class Bench:
         self.offer, self.folder, self.client = offer, folder, client
         self.tmp_path = tmp_path
         self.stop = StopRequest()
+        self.heartbeat_seconds = 0.05
         self.display = examples.SilentDisplay()
 
     def carry_out(self, body: str) -> Outcome:
         command = programs.program(self.tmp_path, body)
-        attempt = Attempt(
-            self.offer, self.folder, self.client, 0.05, self.stop, self.display, command
+        job = Attempt(
+            self.offer,
+            self.folder,
+            self.client,
+            self.heartbeat_seconds,
+            self.stop,
+            self.display,
+            command,
         )
-        return attempt.run(examples.environment(self.tmp_path))
+        return job.run(examples.environment(self.tmp_path))
 
 
 @pytest.fixture
@@ -79,6 +86,20 @@ def test_heartbeats_go_on_while_the_child_works(bench, server):
     bench.carry_out(programs.STEP_UNTIL_ASKED)
     assert server.calls.count("heartbeat") >= 3
     assert server.bodies["heartbeat"]["phase"] in ("training", "preparing_data")
+
+
+def test_progress_is_reported_more_often_than_heartbeats_are_due(bench, server, monkeypatch):
+    monkeypatch.setattr(attempt, "PROGRESS_SECONDS", 0.0)
+    bench.heartbeat_seconds = 3600.0
+    body = """
+for completed in range(40):
+    write("phase.json", json.dumps(dict(phase="training", completed=completed, total=40)))
+    time.sleep(0.02)
+time.sleep(0.3)
+"""
+    bench.carry_out(body)
+    assert server.calls.count("heartbeat") > 3
+    assert server.bodies["heartbeat"]["completed"] == 39
 
 
 def test_a_request_to_stop_lets_the_child_write_a_checkpoint_and_hands_the_job_back(
