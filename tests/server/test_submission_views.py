@@ -32,7 +32,7 @@ def test_the_detail_shows_changes_config_and_all_runs(client: TestClient) -> Non
     first = submit_and_finish(client, "First", {RATE: 0.02})
     second = submit(client, "Second", {RATE: 0.02})
     detail = client.get(f"{API}/submissions/{second.submission_id}").json()
-    assert detail["changes"] == [{"path": RATE, "before": 0.01, "after": 0.02}]
+    assert detail["changes"] == [{"path": RATE, "before": 0.03, "after": 0.02}]
     assert detail["config"]["optimizer"]["muon"]["learning_rate"] == 0.02
     assert detail["duplicate_of"] == first.submission_id
     assert detail["run_ids"] == [first.run_id, second.run_id]
