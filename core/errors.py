@@ -9,7 +9,7 @@ CoreError
 ├── OutOfMemory           the device, or the 24 GiB cap, is too small
 ├── BudgetExceeded        the run would cost more than the track allows
 ├── CheckpointCorrupt     a checkpoint is incomplete or of another experiment
-└── Interrupted           asked to stop; a checkpoint was written
+└── Interrupted           asked to stop; what was done is kept
 """
 
 from collections.abc import Sequence
@@ -58,4 +58,4 @@ class CheckpointCorrupt(CoreError):
 
 
 class Interrupted(CoreError):
-    """The run was asked to stop and has written a checkpoint to resume from."""
+    """The run was asked to stop; it goes on from what was kept, such as a checkpoint."""

@@ -1,6 +1,6 @@
 """What a config costs before it runs: parameters, FLOPs, memory, time and dollars.
 
-Parameters and FLOPs are exact by formula. Memory and time are rough: `docs/estimates.md`
+Parameters and FLOPs are exact by formula. Memory and time are rough: `docs/measurement.md`
 says against which measured runs they were set, and how far off they were.
 """
 

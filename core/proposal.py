@@ -12,8 +12,10 @@ from core.schema.experiment import ExperimentConfig
 from core.schema.overrides import (
     Change,
     Lines,
+    by_line,
     differences,
     experiment_hash,
+    flatten,
     problems_of,
     resolve,
 )
@@ -21,7 +23,7 @@ from core.schema.problem import Problem
 from core.schema.submission import MAX_SUBMISSION_BYTES, Submission
 from core.schema.track import Track
 from core.tracks import find_track
-from core.yaml_document import read_yaml
+from core.yaml_document import YamlDocument, read_yaml
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,30 @@ class Proposal:
     estimate: Estimate
 
 
-def read_submission(text: str | bytes) -> SubmissionDocument:
-    """Parse a submission, without looking at its overrides.
+def read_submission(text: str | bytes, tracks: Mapping[str, Track]) -> SubmissionDocument:
+    """Parse a submission for one of the tracks; its overrides are resolved by `propose`.
 
     Raises:
-        InvalidInput: as `read_yaml`, or a key of the submission is wrong.
+        InvalidInput: as `read_yaml`, or a key of the submission is wrong, or there is no such
+            track; then the overrides that are wrong on any base are named too.
     """
     document = read_yaml(text, MAX_SUBMISSION_BYTES)
+    # `overrides:` with nothing behind it is how people write "none".
+    written = {
+        key: {} if key == "overrides" and value is None else value
+        for key, value in document.value.items()
+    }
     try:
-        submission = Submission.model_validate_json(json.dumps(document.value))
+        submission = Submission.model_validate_json(json.dumps(written))
+        find_track(submission.track, tracks)
     except ValidationError as error:
-        raise InvalidInput(problems_of(error, Submission, document.lines)) from error
-    return SubmissionDocument(submission, document.lines)
+        problems = problems_of(error, Submission, document.lines)
+    except InvalidInput as error:
+        line = document.lines.get(("track",))
+        problems = [problem.model_copy(update={"line": line}) for problem in error.problems]
+    else:
+        return SubmissionDocument(submission, document.lines)
+    raise InvalidInput(by_line((*problems, *_wrong_overrides(document, tracks))))
 
 
 def propose(
@@ -74,8 +88,8 @@ def propose(
             that is exceeded; all at once.
     """
     submission = document.submission
-    track = find_track(submission.track, dict(tracks))
-    lines = {path[1:]: line for path, line in document.lines.items() if path[0] == "overrides"}
+    track = find_track(submission.track, tracks)
+    lines = _override_lines(document.lines)
     experiment = resolve(parent or track.base, submission.overrides, lines, track.rules)
     violations = [
         Problem(path="overrides", message=violation, line=document.lines.get(("overrides",)))
@@ -92,3 +106,26 @@ def propose(
         changes=differences(track.base, experiment),
         estimate=estimate(experiment, rules.prices_usd_per_hour),
     )
+
+
+def _override_lines(lines: Lines) -> Lines:
+    return {path[1:]: line for path, line in lines.items() if path[0] == "overrides"}
+
+
+def _wrong_overrides(document: YamlDocument, tracks: Mapping[str, Track]) -> list[Problem]:
+    """Overrides that are wrong whatever else the submission says.
+
+    Without a known track, names and values are checked against all settings, open or not.
+    """
+    overrides = document.value.get("overrides")
+    if not isinstance(overrides, dict) or not tracks:
+        return []
+    named = tracks.get(str(document.value.get("track")))
+    lines = _override_lines(document.lines)
+    base = named or next(iter(tracks.values()))
+    try:
+        resolve(base.base, overrides, lines, named.rules if named else None)
+    except InvalidInput as error:
+        written = {".".join(path) for path, _ in flatten(overrides)}
+        return [problem for problem in error.problems if problem.path in written]
+    return []

@@ -1,6 +1,8 @@
 """The tracks: one folder each under `baselines/`."""
 
 import json
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,8 +29,10 @@ class BaselineRun(Message):
 
     run_id: str = Field(pattern=r"^[a-z0-9_-]{1,40}$")
     """Id, unique among all tracks."""
-    measured_at: str
-    """When, as an ISO date."""
+    measured_at: date
+    """Day, as an ISO date."""
+    experiment_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Identity of the config that was run; must be that of the track's base config."""
     note: str
     """Machine and circumstances, in plain words."""
     result: RunResult
@@ -67,7 +71,7 @@ def load_baseline_results(track: str, folder: Path = BASELINES) -> BaselineResul
         raise InvalidInput(problems_of(error, BaselineResults)) from error
 
 
-def find_track(name: str, tracks: dict[str, Track]) -> Track:
+def find_track(name: str, tracks: Mapping[str, Track]) -> Track:
     """The track of that name.
 
     Raises:

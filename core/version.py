@@ -21,7 +21,7 @@ def code_commit() -> str:
         try:
             commit = _git(root, "rev-parse", "HEAD")
             return f"{commit}+changes" if _git(root, "status", "--porcelain") else commit
-        except (OSError, subprocess.CalledProcessError):
+        except (OSError, subprocess.SubprocessError):
             pass
     try:
         return f"release {metadata.version('five-dollar-llm')}"

@@ -13,6 +13,7 @@ from core.schema.problem import Problem
 
 MAX_DEPTH = 20
 MAX_NODES = 5000
+HALF_CHARACTER = "an escape \\uD800 to \\uDFFF is half a character; write the character itself."
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ def _mapping(
             )
             continue
         key = str(key_node.value)
+        if _has_surrogate(key):
+            problems.append(Problem(path=".".join(prefix), message=HALF_CHARACTER, line=line))
+            continue
         path = (*prefix, *key.split("."))
         if key in result:
             message = f"this key stands twice, first in line {lines[path]}."
@@ -147,6 +151,8 @@ def _value(
 
 def _scalar(node: yaml.ScalarNode) -> JsonValue:
     text = str(node.value)
+    if _has_surrogate(text):
+        raise ValueError(HALF_CHARACTER)
     kind = node.tag.rsplit(":", 1)[-1]
     if kind == "null":
         return None
@@ -161,6 +167,10 @@ def _scalar(node: yaml.ScalarNode) -> JsonValue:
     return text
 
 
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _integer(text: str) -> int:
     if len(text) > 30:
         raise ValueError(f"{text[:30]}... has too many digits.")
@@ -169,7 +179,8 @@ def _integer(text: str) -> int:
         return int(digits, 0)
     except ValueError as error:
         raise ValueError(
-            f"{text} is not a decimal number; write it without a leading 0."
+            f"{text} is not a decimal number; write it without a leading 0, or in "
+            "quotes if it is text."
         ) from error
 
 
@@ -182,7 +193,7 @@ def _number_or_text(text: str) -> float | str:
         return text
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number.")
-    return number
+    return number + 0.0  # -0.0 and 0.0 are one value, so they must not be two experiments.
 
 
 def _refusal(message: str, line: int | None = None) -> InvalidInput:

@@ -14,6 +14,7 @@ from runner.api.client import AuthorClient
 from runner.api.transport import Transport
 from runner.input_file import read_submission_file
 from runner.settings import RunnerSettings
+from runner.terminal.console import message_console
 from runner.terminal.display import Display, RunView
 
 RETRY_SECONDS = 20.0
@@ -24,12 +25,17 @@ FOLLOWED_LINES = 2000
 
 def open_client(settings: RunnerSettings) -> AuthorClient:
     """A client of the configured server, which waits 20 s for it."""
-    return AuthorClient(Transport(settings.server_url, RETRY_SECONDS))
+    return AuthorClient(Transport(settings.server_url, RETRY_SECONDS, on_wait=_say))
 
 
 def open_patient_client(settings: RunnerSettings) -> AuthorClient:
     """A client that waits ten minutes, for watching what the server was seen to have."""
-    return AuthorClient(Transport(settings.server_url, PATIENT_RETRY_SECONDS))
+    return AuthorClient(Transport(settings.server_url, PATIENT_RETRY_SECONDS, on_wait=_say))
+
+
+def _say(message: str) -> None:
+    """Why nothing happens for a while; on stderr, so that output stays readable by programs."""
+    message_console().print(message, markup=False)
 
 
 def parent_config(settings: RunnerSettings) -> Callable[[str], ExperimentConfig]:
@@ -49,9 +55,10 @@ def check_file(path: Path, parent_of: Callable[[str], ExperimentConfig]) -> Prop
         InvalidInput: with every problem.
         NotFound: no such file, or no such submission to build on.
     """
-    document = read_submission(read_submission_file(path))
+    tracks = load_tracks()
+    document = read_submission(read_submission_file(path), tracks)
     built_on = document.submission.built_on
-    return propose(document, load_tracks(), parent_of(built_on) if built_on else None)
+    return propose(document, tracks, parent_of(built_on) if built_on else None)
 
 
 def submit_file(

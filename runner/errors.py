@@ -10,6 +10,7 @@ RunnerError
 ├── ProtocolMismatch      worker and server speak different versions
 ├── FolderInUse           another process trains in this run folder
 ├── OtherRun              the run folder belongs to another run
+├── DamagedFolder         a file of a run folder does not follow its schema
 ├── RunFailed             a run ended without a result
 ├── RunStopped            a local run was stopped; the same command goes on with it
 └── BadSettings           an environment variable has a value that is not allowed
@@ -88,6 +89,12 @@ class OtherRun(RunnerError):
     """The run folder belongs to another run."""
 
     exit_code = ExitCode.CONFLICT
+
+
+class DamagedFolder(RunnerError):
+    """A file of a run folder is damaged, or another version of the project wrote it."""
+
+    exit_code = ExitCode.INVALID
 
 
 class RunFailed(RunnerError):

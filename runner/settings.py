@@ -39,8 +39,10 @@ def read_settings(**chosen: object) -> RunnerSettings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        example = ", for instance http://127.0.0.1:8000" if name == "server_url" else ""
+        reason = f"{first['msg']}."
+        if name == "server_url":
+            reason = "it must start with http:// or https://, such as http://127.0.0.1:8000."
         raise BadSettings(
             f"{name} (FIVE_DOLLAR_{name.upper()}) is {first['input']!r}, which is not allowed: "
-            f"{first['msg']}{example}."
+            f"{reason}"
         ) from error

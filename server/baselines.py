@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from sqlmodel import Session
 
+from core.errors import InvalidInput
 from core.schema.overrides import experiment_hash
+from core.schema.problem import Problem
 from core.schema.track import Track
 from core.tracks import BaselineRun, load_baseline_results
 from server.reports import put_result
@@ -22,7 +25,8 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
     A run is known by its id and never changed.
 
     Raises:
-        InvalidInput: a results file does not follow its schema.
+        InvalidInput: a results file does not follow its schema, or a run is of another config
+            than the track's base.
     """
     count = 0
     for name, track in tracks.items():
@@ -31,12 +35,23 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
         if missing:
             version = track.rules.version
             identity = experiment_hash(name, version, track.base)
+            for run in missing:
+                _check_identity(run, name, identity)
             experiment = ensure_experiment(session, identity, track.rules, track.base)
             session.add_all(_row(run, experiment, tracks) for run in missing)
             session.flush()
             logger.info("baseline runs imported", extra={"track": name, "runs": len(missing)})
         count += len(missing)
     return count
+
+
+def _check_identity(run: BaselineRun, track: str, identity: str) -> None:
+    if run.experiment_hash != identity:
+        message = (
+            f"the run {run.run_id} of track {track} is of experiment {run.experiment_hash[:12]}, "
+            f"and the base config is {identity[:12]}; raise the track's version and measure anew."
+        )
+        raise InvalidInput([Problem(path="runs.experiment_hash", message=message)])
 
 
 def _row(measured: BaselineRun, experiment: Experiment, tracks: Mapping[str, Track]) -> Run:
@@ -47,6 +62,7 @@ def _row(measured: BaselineRun, experiment: Experiment, tracks: Mapping[str, Tra
             "seed": measured.result.seed,
             "origin": "project",
             "note": measured.note,
+            "finished_at": datetime.combine(measured.measured_at, time.min, UTC),
         }
     )
     put_result(run, experiment, measured.result, tracks)

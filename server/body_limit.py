@@ -1,6 +1,6 @@
 """Refusing large requests before they fill memory."""
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.schema.submission import MAX_SUBMISSION_BYTES
@@ -20,12 +20,19 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the whole body, then pass it on or answer 413."""
+        """Read the whole body, then pass it on or answer 413.
+
+        What a client that went away left behind is no request: half a submission may be a
+        valid one that nobody meant.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit = MAX_SUBMISSION_BYTES if scope["path"] == SUBMISSIONS else MAX_REPORT_BYTES
-        body = await _read(receive, limit)
+        try:
+            body = await _read(receive, limit)
+        except ClientDisconnect:
+            return
         if body is None:
             message = f"the request is larger than the {limit:,} bytes allowed at {scope['path']}."
             response = await server_error(Request(scope), BodyTooLarge(message))
@@ -49,13 +56,17 @@ class _Replay:
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The body; None if it is larger than `limit`."""
+    """The body; None if it is larger than `limit`.
+
+    Raises:
+        ClientDisconnect: the connection ended before the body did.
+    """
     parts: list[bytes] = []
     size, more = 0, True
     while more and size <= MAX_DRAINED_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise ClientDisconnect
         part = message.get("body", b"")
         size += len(part)
         if size <= limit:

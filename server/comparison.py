@@ -8,7 +8,7 @@ from core.schema.base import Message
 from core.schema.overrides import Change, differences
 from core.schema.track import Track
 from server.errors import NotFound
-from server.formatting import Quantity, words
+from server.formatting import Quantity, task_title
 from server.leaderboard import baseline_hash, board_keys
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.standing import RunStanding, experiment_runs
@@ -222,7 +222,7 @@ def _task_figures(
         left, right = (side.task(name) if side else None for side in (a, b))
         for score in ("acc", "acc_norm"):
             yield _figure(
-                f"{words(name)} {score}",
+                f"{task_title(name)} {score}",
                 Quantity.SHARE,
                 None if left is None else getattr(left, score),
                 None if right is None else getattr(right, score),

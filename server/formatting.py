@@ -1,5 +1,6 @@
 """Numbers and moments as the pages write them. A missing value is a dash."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -7,6 +8,12 @@ from pydantic import JsonValue
 
 DASH = "–"
 MINUS = "−"
+TASK_TITLES: Mapping[str, str] = {
+    "arc_challenge": "ARC-Challenge",
+    "arc_easy": "ARC-Easy",
+    "hellaswag": "HellaSwag",
+    "synthetic_world": "Synthetic world",
+}
 
 
 class Quantity(StrEnum):
@@ -149,6 +156,11 @@ def short_path(path: str) -> str:
 def words(identifier: str) -> str:
     """`out_of_memory` as `out of memory`."""
     return identifier.replace("_", " ")
+
+
+def task_title(name: str) -> str:
+    """A multiple-choice task the way its authors write it; words where that is not known."""
+    return TASK_TITLES.get(name, words(name))
 
 
 def _decimals(value: float | None, decimals: int) -> str:

@@ -12,7 +12,7 @@ from sqlmodel import Session, and_, col, func, or_, select
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobOffer, JobState, RunSpec
 from core.schema.result import FailureKind
-from core.schema.track import Track
+from core.schema.track import Track, TrackRules
 from server.errors import AlreadyEnded, NotFound
 from server.identifiers import new_id, new_lease_token
 from server.lease import close, end_attempt, retry_or_fail
@@ -53,6 +53,7 @@ def claim(
 ) -> JobOffer | None:
     """Lease the first queued job that fits a worker; None if there is none.
 
+    A job of a track that bounds dollars fits only a device that the track has a price for.
     The caller's transaction makes it exactly one worker's: SQLite has one writer at a time,
     and elsewhere the chosen row is locked and skipped by others.
 
@@ -65,7 +66,8 @@ def claim(
     now = utc_now()
     worker.last_seen_at = now
     requeue_expired(session, now)
-    while job := _first_fitting(session, worker, tracks.keys()):
+    priced = [name for name, track in tracks.items() if _can_price(track.rules, worker.device)]
+    while job := _first_fitting(session, worker, priced):
         spec = _run_spec(session, job, tracks)
         if spec is not None:
             return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
@@ -117,17 +119,23 @@ def cancel(session: Session, run_id: str) -> None:
         raise AlreadyEnded(f"run {run_id} has {job.state.value} and cannot be cancelled any more.")
 
 
+def _can_price(rules: TrackRules, device: str) -> bool:
+    return rules.budget.cost_usd is None or rules.price_usd_per_hour(device) is not None
+
+
 def _first_fitting(session: Session, worker: Worker, tracks: Collection[str]) -> Job | None:
     query = (
         select(Job)
         .join(Run, col(Run.id) == col(Job.run_id))
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Job.state == JobState.QUEUED, col(Job.memory_bytes) <= worker.memory_bytes)
+        .where(Job.state == JobState.QUEUED)
         .where(col(Experiment.track).in_(tracks))
         .order_by(col(Job.position), col(Job.id))
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )
+    if worker.memory_bytes:
+        query = query.where(col(Job.memory_bytes) <= worker.memory_bytes)
     if not worker.has_cuda:
         query = query.where(col(Job.needs_cuda).is_(False))
     return session.exec(query).one_or_none()

@@ -14,7 +14,11 @@ class ServerSettings(BaseSettings):
     """Addresses, folders and times of one server."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FIVE_DOLLAR_", frozen=True, extra="forbid", use_attribute_docstrings=True
+        env_prefix="FIVE_DOLLAR_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
     )
 
     database_url: str = "sqlite:///data/board.sqlite"

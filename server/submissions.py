@@ -39,7 +39,7 @@ def accept(
     with read_session(engine) as session:
         if earlier := _of_key(session, key, text):
             return _receipt(session, earlier, base_url), False
-        document = read_submission(text)
+        document = read_submission(text, tracks)
         parent = _parent(session, document, tracks)
     proposal = propose(document, tracks, parent)
 

@@ -108,7 +108,7 @@ class SubmissionRow(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """One training and evaluation of one experiment with one seed, and its queue entry.
+    """One training and evaluation of one experiment with one seed.
 
     The measured columns repeat what `result` holds, for sorting and filtering.
     """

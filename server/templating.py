@@ -37,6 +37,7 @@ FILTERS = {
     "setting": formatting.setting,
     "short_path": formatting.short_path,
     "words": formatting.words,
+    "task_title": formatting.task_title,
     "figure": formatting.figure,
     "figure_delta": formatting.figure_delta,
 }

@@ -22,7 +22,7 @@ class WorkerSummary(Message):
     has_cuda: bool
     """Whether it can run tracks that need a CUDA device."""
     memory_bytes: int
-    """Memory of the device."""
+    """Memory of the device; 0 if unknown."""
     code_commit: str
     """Version of the project on the worker."""
     first_seen_at: AwareDatetime

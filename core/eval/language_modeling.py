@@ -11,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.errors import Diverged
 from core.eval.log_likelihood import Scorer
+
+MAX_LOSS = 700.0
+"""Nats; exp of a larger number is out of floating-point range."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ def evaluate_language_modeling(
 
     Log-likelihoods are summed in float64 in the order of the rows. The last batch is filled
     with copies of its last row, which do not count, so that every batch has one shape.
+
+    Raises:
+        Diverged: the loss is not a number, or so large that its perplexity is none.
     """
     num_rows, length = rows_RT.shape
     batch_size = validation_batch_size(num_rows, length, device)
@@ -76,4 +83,9 @@ def evaluate_language_modeling(
         nats -= log_likelihood_BT[:count].double().sum().item()
         correct += int(is_top_BT[:count].sum().item())
         progress(min(start + batch_size, num_rows), num_rows)
-    return LanguageModelingScore(nats, correct, num_rows * (length - 1), num_bytes)
+    measured = LanguageModelingScore(nats, correct, num_rows * (length - 1), num_bytes)
+    if not measured.loss <= MAX_LOSS:
+        raise Diverged(
+            f"the validation loss is {measured.loss}; it must be a number up to {MAX_LOSS:g} nats"
+        )
+    return measured

@@ -1,6 +1,7 @@
 """Messages between client, worker and server."""
 
 from enum import StrEnum
+from typing import Self
 
 from pydantic import AwareDatetime, Field
 
@@ -58,6 +59,11 @@ class RunSpec(Message):
     prices_usd_per_hour: dict[str, float] = Field(default_factory=dict)
     """The track's price list."""
 
+    def is_same_run(self, other: Self) -> bool:
+        """Whether both train the same; bounds and prices may change while a run waits."""
+        apart = {"budget", "prices_usd_per_hour"}
+        return self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
+
 
 class WorkerHello(Message):
     """A worker introduces itself."""
@@ -71,7 +77,7 @@ class WorkerHello(Message):
     has_cuda: bool
     """Whether it can run tracks that need a CUDA device."""
     memory_bytes: int = Field(ge=0, le=MAX_COUNT)
-    """Memory of the device."""
+    """Memory of the device; 0 if unknown."""
     code_commit: str = Field(max_length=80)
     """Version of the project on the worker."""
 

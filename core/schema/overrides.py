@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
@@ -17,6 +18,10 @@ from core.schema.track import TrackRules
 
 Path = tuple[str, ...]
 Lines = Mapping[Path, int]
+Groups = tuple[type[BaseModel], ...]
+
+KIND = "kind"
+"""Setting that says which of several groups stands in a place."""
 
 
 class Change(Message):
@@ -60,22 +65,26 @@ def resolve(
     lines = lines or {}
     merged = base.model_dump(mode="json")
     problems: list[Problem] = []
+    accepted: dict[Path, JsonValue] = {}
     seen: set[Path] = set()
     for path, value in flatten(overrides):
         problem = _locate(path, rules) or (
-            Problem(path=".".join(path), message="is set twice") if path in seen else None
+            Problem(path=".".join(path), message="is set twice.") if path in seen else None
         )
         seen.add(path)
         if problem:
             problems.append(problem.model_copy(update={"line": lines.get(path)}))
         else:
-            _assign(merged, path, value)
+            accepted[path] = value
+    # The kind first: another kind of group has other settings.
+    for path in sorted(accepted, key=lambda path: path[-1] != KIND):
+        _assign(merged, path, accepted[path])
     try:
         resolved = ExperimentConfig.model_validate_json(json.dumps(merged))
     except ValidationError as error:
         problems.extend(problems_of(error, ExperimentConfig, lines))
     if problems:
-        raise InvalidInput(problems)
+        raise InvalidInput(by_line(problems))
     return resolved
 
 
@@ -114,6 +123,11 @@ def problems_of(
     return [_problem(dict(detail), model, lines) for detail in error.errors(include_url=False)]
 
 
+def by_line(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems in the order of the document; those without a line come last."""
+    return sorted(problems, key=lambda problem: problem.line or math.inf)
+
+
 def nearest_name(name: str, names: Sequence[str]) -> str | None:
     """The valid name closest to a wrong one, if any is close."""
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -135,7 +149,7 @@ def setting_names(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -
 
 def find_field(path: Path, model: type[BaseModel] = ExperimentConfig) -> FieldInfo | None:
     """The schema's field at a path, or None."""
-    groups: tuple[type[BaseModel], ...] = (model,)
+    groups: Groups = (model,)
     field: FieldInfo | None = None
     for key in path:
         field = next((g.model_fields[key] for g in groups if key in g.model_fields), None)
@@ -166,7 +180,7 @@ def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
     return None
 
 
-def _groups(field: FieldInfo) -> tuple[type[BaseModel], ...]:
+def _groups(field: FieldInfo) -> Groups:
     """The config classes that a field may hold; empty for a setting."""
     return tuple(_config_classes(field.annotation))
 
@@ -184,17 +198,37 @@ def _config_classes(annotation: Any) -> Iterator[type[BaseModel]]:
 def _assign(tree: dict[str, Any], path: Path, value: JsonValue) -> None:
     for key in path[:-1]:
         tree = tree[key]
+    parent = find_field(path[:-1])
+    if path[-1] == KIND and parent and len(_groups(parent)) > 1 and tree[KIND] != value:
+        tree.clear()
     tree[path[-1]] = value
 
 
+def _place(loc: tuple[str | int, ...], model: type[BaseModel]) -> tuple[Path, Groups]:
+    """Path of an error without the kinds that pydantic adds, and the groups of its last key."""
+    path: Path = ()
+    groups: Groups = (model,)
+    holders = groups
+    for part in map(str, loc):
+        if len(groups) > 1 and (of_kind := tuple(g for g in groups if part in _kinds(g))):
+            groups = of_kind
+            continue
+        path, holders = (*path, part), groups
+        field = next((g.model_fields[part] for g in groups if part in g.model_fields), None)
+        groups = _groups(field) if field else ()
+    return path, holders
+
+
+def _kinds(group: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(group.model_fields[KIND].annotation) if KIND in group.model_fields else ()
+
+
 def _problem(detail: dict[str, Any], model: type[BaseModel], lines: Lines) -> Problem:
-    path: Path = tuple(str(part) for part in detail["loc"])
+    path, holders = _place(detail["loc"], model)
     field = find_field(path, model)
     given = _shown(detail["input"])
     if detail["type"] == "extra_forbidden":
-        parent = find_field(path[:-1], model) if path[:-1] else None
-        groups = _groups(parent) if parent else (model,)
-        siblings = [key for group in groups for key in group.model_fields]
+        siblings = [key for group in holders for key in group.model_fields]
         message = f"there is no such key; allowed are {', '.join(siblings)}."
         return Problem(
             path=".".join(path),
@@ -204,6 +238,8 @@ def _problem(detail: dict[str, Any], model: type[BaseModel], lines: Lines) -> Pr
         )
     if detail["type"] == "missing":
         message = "is missing."
+    elif detail["type"] == "string_pattern_mismatch":
+        message = "it has not the form that is asked for."
     elif detail["type"] == "value_error":
         message = f"{detail['ctx']['error']}."
         given = ""

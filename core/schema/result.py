@@ -47,10 +47,10 @@ _ADVICE = {
     FailureKind.DIVERGED: "The loss stopped being a number: lower the learning rates or "
     "lengthen the warm-up.",
     FailureKind.BUDGET_EXCEEDED: "Train on fewer tokens or make the model cheaper.",
-    FailureKind.WORKER_LOST: "The worker stopped answering; the job is retried by itself.",
-    FailureKind.DATA_UNAVAILABLE: "The worker could not read the track's data; its owner should "
-    "check the connection or the mirror.",
-    FailureKind.INTERNAL_ERROR: "A fault of the platform; the job is retried by itself.",
+    FailureKind.WORKER_LOST: "No worker lived long enough to end it; submit it again.",
+    FailureKind.DATA_UNAVAILABLE: "Check the connection to the hub, or the mirror, of the "
+    "machine that trains.",
+    FailureKind.INTERNAL_ERROR: "A fault of the platform, not of the config; the log says more.",
     FailureKind.CANCELLED: "Somebody cancelled this run.",
 }
 

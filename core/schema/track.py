@@ -1,5 +1,6 @@
 """A track: rules, budget and base config of one board."""
 
+import re
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
@@ -97,6 +98,13 @@ class Track(Config):
 
 
 def listed_price(prices_usd_per_hour: dict[str, float], device_name: str) -> float | None:
-    """Hourly price of the listed model that is the longest part of `device_name`, or None."""
-    listed = [name for name in prices_usd_per_hour if name.lower() in device_name.lower()]
+    """Hourly price of the listed model that is the longest part of `device_name`, or None.
+
+    Whole words count: `H200` is part of `NVIDIA H200`, not of `NVIDIA GH200`.
+    """
+    listed = [
+        name
+        for name in prices_usd_per_hour
+        if re.search(rf"\b{re.escape(name)}\b", device_name, re.IGNORECASE)
+    ]
     return prices_usd_per_hour[max(listed, key=len)] if listed else None

@@ -45,7 +45,8 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
     """
     target = directory / f"{_PREFIX}{checkpoint.step:09d}"
     temporary = directory / f".{target.name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for unfinished in directory.glob(f".{_PREFIX}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     temporary.mkdir(parents=True)
     weights = {name: tensor.detach().contiguous() for name, tensor in checkpoint.weights.items()}
     save_file(weights, temporary / "model.safetensors")
@@ -56,6 +57,7 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
     (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2))
     for path in temporary.iterdir():
         _sync(path)
+    _sync(temporary)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
     _sync(directory)
@@ -66,16 +68,14 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
 
 
 def load_newest_checkpoint(directory: Path, spec: RunSpec) -> Checkpoint | None:
-    """The newest whole checkpoint of this run, or None; damaged ones are logged and removed."""
+    """The newest whole checkpoint of this run, or None; others are logged and passed over."""
     for folder in reversed(_checkpoints(directory)):
         try:
-            saved_spec = read_spec(folder)
-            if saved_spec != spec:
+            if not read_spec(folder).is_same_run(spec):
                 raise CheckpointCorrupt(f"{folder} belongs to another run or config")
             return read_checkpoint(folder)
         except CheckpointCorrupt as error:
             logger.warning("ignoring a checkpoint: %s", error)
-            shutil.rmtree(folder, ignore_errors=True)
     return None
 
 

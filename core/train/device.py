@@ -56,12 +56,21 @@ def peak_memory_bytes(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error is for want of memory; not all of them have a class of their own."""
+    signs = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    named = isinstance(error, torch.OutOfMemoryError)
+    return named or any(sign in str(error) for sign in signs)
+
+
 @contextmanager
 def out_of_memory_named(cap_bytes: int | None) -> Iterator[None]:
     """Turn the device's out-of-memory error into `OutOfMemory`."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
         cap = f" under the cap of {cap_bytes / 1024**3:.1f} GiB" if cap_bytes else ""
         first_line = str(error).splitlines()[0]
         raise OutOfMemory(f"the device ran out of memory{cap}: {first_line}") from error

@@ -17,7 +17,3 @@ class RunEnvironment:
     """Local stand-ins for data sets of the hub."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is a CUDA device where there is one."""
-    compile: bool = True
-    """Compile the training step; on a processor it is never compiled."""
-    checkpoint_seconds: float = 60.0
-    """Least time between two checkpoints, in seconds."""

@@ -1,6 +1,7 @@
 """Opening a track's data, and scoring a model on it: what a run and an evaluation share."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from core.data.corpus_cache import tokens_hash
 from core.data.packing import PackedCorpus, prepare
 from core.data.question import Question
-from core.errors import InvalidInput
+from core.errors import Interrupted, InvalidInput
 from core.eval.language_modeling import num_predicted_bytes
 from core.eval.log_likelihood import scorer
 from core.eval.multiple_choice import score_task
@@ -41,11 +42,13 @@ def open_data(
     Raises:
         DataUnavailable: something cannot be read.
         InvalidInput: the tokenizer does not fit the model.
+        Interrupted: the reporter asks to stop.
     """
     data, evaluation = experiment.data, experiment.evaluation
 
     def progress(done: int, total: int) -> None:
         reporter.phase(Phase.PREPARING_DATA, done, total)
+        _stop_if_asked(reporter, "while preparing data")
 
     progress(0, data.num_documents)
     corpus = prepare(data, environment.mirror, environment.cache_directory, progress)
@@ -76,12 +79,20 @@ def score_tasks(
     device: torch.device,
     reporter: Reporter,
 ) -> tuple[TaskScore, ...]:
-    """Score a model on every task of its track."""
+    """Score a model on every task of its track.
+
+    Raises:
+        Interrupted: the reporter asks to stop.
+    """
     model.eval()
     score = scorer(model, device, experiment.training.precision)
 
     def log_likelihoods(tokens_BT: Tensor) -> Tensor:
         return score(tokens_BT)[0]
+
+    def progress(before: int, scored: int, _: int) -> None:
+        reporter.phase(Phase.EVALUATING, before + scored, total)
+        _stop_if_asked(reporter, "while scoring tasks; the trained model is kept")
 
     total = sum(_num_choices(questions) for questions in measurement.questions.values())
     done = 0
@@ -95,13 +106,16 @@ def score_tasks(
                 log_likelihoods,
                 experiment.evaluation.sequence_length,
                 device,
-                lambda scored, _, before=done: reporter.phase(  # type: ignore[misc]
-                    Phase.EVALUATING, before + scored, total
-                ),
+                partial(progress, done),
             )
         )
         done += _num_choices(questions)
     return tuple(scores)
+
+
+def _stop_if_asked(reporter: Reporter, moment: str) -> None:
+    if reporter.should_stop():
+        raise Interrupted(f"stopped {moment}")
 
 
 def _num_choices(questions: tuple[Question, ...]) -> int:

@@ -26,6 +26,10 @@ from core.train.environment import RunEnvironment
 from core.train.measurement import Measurement, open_data, score_tasks
 from core.train.reporter import Reporter
 from core.train.trainer import Trainer
+from core.version import code_commit
+
+CHECKPOINT_SECONDS = 60.0
+"""Least time between two checkpoints."""
 
 
 def run(
@@ -42,8 +46,10 @@ def run(
         Diverged: the loss is no longer finite.
         OutOfMemory: the device or the track's cap is too small.
         BudgetExceeded: the run costs more than the track allows.
-        Interrupted: the reporter asked to stop; a checkpoint was written.
+        Interrupted: the reporter asked to stop; what was done is kept.
     """
+    # Asked once and kept: what runs is the code of now, whatever is checked out meanwhile.
+    code_commit()
     device = select_device(environment.device)
     memory_gib = spec.budget.memory_gib
     cap_bytes = cap_memory(device, round(memory_gib * GIB) if memory_gib else None)
@@ -51,13 +57,13 @@ def run(
     with out_of_memory_named(cap_bytes):
         with clock.measure("data"):
             measurement = open_data(spec.experiment, environment, reporter)
-        compiled = environment.compile and device.type == "cuda"
+        compiled = device.type == "cuda"
         trainer = _trainer(spec, measurement, device, compiled, clock, reporter)
         trainer.warm_up()
         checkpoint = load_newest_checkpoint(directory, spec)
         if checkpoint is not None:
             trainer.resume(checkpoint)
-        trainer.train(_chunk_end(spec, directory, environment, reporter, trainer, clock, device))
+        trainer.train(_chunk_end(spec, directory, reporter, trainer, clock, device))
         if checkpoint is None or checkpoint.step < trainer.step:
             save_checkpoint(directory, spec, trainer.checkpoint())
         score = trainer.validate()
@@ -104,7 +110,6 @@ def _trainer(
 def _chunk_end(
     spec: RunSpec,
     directory: Path,
-    environment: RunEnvironment,
     reporter: Reporter,
     trainer: Trainer,
     clock: Clock,
@@ -118,7 +123,7 @@ def _chunk_end(
         nonlocal last_saved
         meter.check()
         stop = reporter.should_stop() and not trainer.finished
-        if stop or time.monotonic() - last_saved >= environment.checkpoint_seconds:
+        if stop or time.monotonic() - last_saved >= CHECKPOINT_SECONDS:
             save_checkpoint(directory, spec, trainer.checkpoint())
             last_saved = time.monotonic()
         if stop:

@@ -33,8 +33,6 @@ from core.train.clock import Clock
 from core.train.reporter import Reporter
 
 MAX_METRIC_POINTS = 1000
-MAX_LOSS = 700.0
-"""Nats; the perplexity of a larger loss is no finite number."""
 CHUNK_STEPS = 10
 CHUNK_SECONDS = 2.0
 
@@ -148,15 +146,17 @@ class Trainer:
             after_chunk()
 
     def validate(self) -> LanguageModelingScore:
-        """Score the validation text, once for each step."""
+        """Score the validation text, once for each step.
+
+        Raises:
+            Diverged: the loss is not a finite number.
+        """
         if self._validated is None or self._validated[0] != self.step:
             with self._clock.measure("eval"):
                 score = self._evaluate(
                     self._validation,
                     lambda done, total: self._reporter.phase(Phase.EVALUATING, done, total),
                 )
-            if not score.loss <= MAX_LOSS:
-                raise Diverged(f"step {self.step}: validation loss {score.loss} is out of bounds")
             self._validated = (self.step, score)
         return self._validated[1]
 
@@ -283,7 +283,9 @@ class Trainer:
             self._best_loss, self._evaluations_without_gain = loss, 0
         else:
             self._evaluations_without_gain += 1
-        self.stopped_early = 0 < patience <= self._evaluations_without_gain
+        out_of_patience = 0 < patience <= self._evaluations_without_gain
+        steps_left = self.step < self._experiment.training.num_steps
+        self.stopped_early = out_of_patience and steps_left
 
 
 def build_model(experiment: ExperimentConfig, seed: int) -> Transformer:

@@ -43,6 +43,7 @@ class Transport:
     after 0.25 s, 0.5 s, ... up to 10 s, each shortened by chance by up to a half, or after what
     `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
     has its key, a report its lease, and the lease of a claim whose answer was lost runs out.
+    `on_wait` is told why, once a call, before the first wait.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Transport:
         transport: httpx.BaseTransport | None = None,
         sleep: Sleep = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         self._retry_seconds = retry_seconds
         self._sleep = sleep
         self._clock = clock
+        self._on_wait = on_wait
         self._http = httpx.Client(timeout=TIMEOUT, transport=transport)
 
     def close(self) -> None:
@@ -97,6 +100,8 @@ class Transport:
                     "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL "
                     "is its address."
                 )
+            if attempt == 0 and self._on_wait:
+                self._on_wait(f"The server at {self.server_url} {reason}; trying again.")
             self._sleep(delay)
             attempt += 1
 

@@ -65,7 +65,7 @@ def plan_run(
         NotFound: there is no such file.
     """
     if Path(target).suffix in (".yaml", ".yml"):
-        document = read_submission(read_submission_file(Path(target)))
+        document = read_submission(read_submission_file(Path(target)), tracks)
         built_on = document.submission.built_on
         parent = parent_config(built_on) if built_on else None
         proposal = propose(document, tracks, parent)
@@ -150,7 +150,7 @@ def _train(
         except (CoreError, MemoryError) as error:
             kind = failure_kind(error)
             folder.write_failure(kind, str(error))
-            raise RunFailed(f"{kind}: {error}. {kind.advice}") from error
+            raise RunFailed(f"{kind}: {str(error).rstrip('.')}. {kind.advice}") from error
 
 
 def local_environment(

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from core.schema.base import Message
 from core.schema.job import Phase, RunSpec
 from core.schema.result import FailureKind, MetricPoint, RunResult
 from core.train.environment import RunEnvironment
-from runner.errors import FolderInUse, NotFound, OtherRun
+from runner.errors import DamagedFolder, FolderInUse, NotFound, OtherRun
 
 Model = TypeVar("Model", bound=BaseModel)
 ENVIRONMENT = TypeAdapter(RunEnvironment)
@@ -71,9 +71,10 @@ class RunFolder:
 
         Raises:
             OtherRun: the folder holds a run with another config or seed.
+            DamagedFolder: its `spec.json` cannot be read.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        if self._spec_path.exists() and self.spec() != spec:
+        if self._spec_path.exists() and not self.spec().is_same_run(spec):
             raise OtherRun(
                 f"{self.path} holds another run, of track {self.spec().track} with seed "
                 f"{self.spec().seed}. Name another folder, or delete this one."
@@ -89,7 +90,8 @@ class RunFolder:
 
     def environment(self) -> RunEnvironment:
         """Where it is trained."""
-        return ENVIRONMENT.validate_json(_text(self._environment_path))
+        with _damage_named(self._environment_path):
+            return ENVIRONMENT.validate_json(_text(self._environment_path))
 
     def progress(self) -> Progress:
         """How far the run is."""
@@ -122,7 +124,8 @@ class RunFolder:
             return []
         lines = self.metrics_path.read_text().splitlines(keepends=True)
         complete = [line for line in lines if line.endswith("\n")]
-        points = {p.step: p for p in map(MetricPoint.model_validate_json, complete)}
+        with _damage_named(self.metrics_path):
+            points = {p.step: p for p in map(MetricPoint.model_validate_json, complete)}
         return [points[step] for step in sorted(points)]
 
     def latest_metric(self) -> MetricPoint | None:
@@ -158,11 +161,13 @@ class RunFolder:
             yield
 
     def _need(self, path: Path, model: type[Model]) -> Model:
-        return model.model_validate_json(_text(path))
+        with _damage_named(path):
+            return model.model_validate_json(_text(path))
 
     def _read(self, path: Path, model: type[Model]) -> Model | None:
         try:
-            return model.model_validate_json(path.read_text())
+            with _damage_named(path):
+                return model.model_validate_json(path.read_text())
         except FileNotFoundError:
             return None
 
@@ -186,6 +191,18 @@ def replace_file(path: Path, text: str, durable: bool = True) -> None:
             file.flush()
             os.fsync(file.fileno())
     part.replace(path)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what does not follow its schema into DamagedFolder."""
+    try:
+        yield
+    except ValidationError as error:
+        raise DamagedFolder(
+            f"{path} is damaged, or another version of the project wrote it. "
+            "Delete its folder, or name another one."
+        ) from error
 
 
 def _text(path: Path) -> str:

@@ -1,10 +1,14 @@
 """Numbers as a person reads them."""
 
+import json
 from collections.abc import Callable, Mapping
+
+from pydantic import JsonValue
 
 from core.schema.track import GIB
 
 SMALLEST_DOLLARS = 0.0001
+MIB = 1024**2
 
 
 def write_quantity(quantity: str, value: float | None, signed: bool = False) -> str:
@@ -14,6 +18,9 @@ def write_quantity(quantity: str, value: float | None, signed: bool = False) -> 
     text = WRITERS.get(quantity, _plain)(abs(value) if signed else value)
     if not signed:
         return text
+    if quantity == "share":
+        # A difference of shares is percentage points, which is not a relative change.
+        text = text.replace("%", "pp")
     return f"{'-' if value < 0 else '+'}{text}"
 
 
@@ -32,6 +39,18 @@ def write_dollars(value: float) -> str:
     if 0 < value < SMALLEST_DOLLARS:
         return f"under ${SMALLEST_DOLLARS}"
     return f"${value:.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def write_bytes(value: float) -> str:
+    """A rough amount of memory as `8.0 GiB`, or as `25 MiB` where it is small."""
+    return f"{value / GIB:.1f} GiB" if value >= GIB else f"{value / MIB:.0f} MiB"
+
+
+def write_setting(value: JsonValue) -> str:
+    """A setting's value the way YAML writes it."""
+    if value is None:
+        return "not set"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _plain(value: float) -> str:

@@ -16,17 +16,37 @@ from core.proposal import Proposal
 from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.overrides import Change
 from core.schema.result import RunResult, TaskScore
-from core.schema.track import GIB
 from runner.api.answers import Board, Queue
 from runner.errors import RunFailed
 from runner.runs.comparison import Comparison
-from runner.terminal.figures import write_dollars, write_duration, write_quantity
+from runner.terminal.figures import (
+    write_bytes,
+    write_dollars,
+    write_duration,
+    write_quantity,
+    write_setting,
+)
 
 if TYPE_CHECKING:
     # The class comes with torch, which printing does not need.
     from core.train.evaluation import Evaluation
 
 Rows = Iterable[tuple[str, str]]
+
+WIDE_BOARD = 120
+"""Columns of a terminal that hold the whole board."""
+BOARD_TEXTS = ("rank", "submission", "name", "author")
+NARROW_BOARD_TEXTS = ("rank", "submission", "name")
+BOARD_NUMBERS = (
+    "val loss",
+    "difference",
+    "accuracy",
+    "perplexity",
+    "runs",
+    "training",
+    "cost",
+)
+NARROW_BOARD_NUMBERS = ("val loss", "difference")
 
 
 def print_pairs(console: Console, rows: Rows) -> None:
@@ -79,7 +99,7 @@ def estimate_rows(estimate: Estimate) -> Rows:
     """What a config would cost."""
     yield "parameters", f"{estimate.num_parameters:,} ({estimate.num_active_parameters:,} active)"
     yield "training FLOPs", f"{estimate.training_flops:.3g}"
-    yield "memory, roughly", f"{estimate.memory_bytes / GIB:.1f} GiB"
+    yield "memory, roughly", write_bytes(estimate.memory_bytes)
     for gpu, seconds in estimate.train_seconds.items():
         cost = write_dollars(estimate.cost_usd[gpu])
         yield f"training on {gpu}, roughly", f"{write_duration(seconds)}, {cost}"
@@ -88,7 +108,7 @@ def estimate_rows(estimate: Estimate) -> Rows:
 def change_rows(changes: Sequence[Change]) -> Rows:
     """What differs from the baseline."""
     for change in changes:
-        yield change.path, f"{change.before} → {change.after}"
+        yield change.path, f"{write_setting(change.before)} → {write_setting(change.after)}"
 
 
 def result_rows(result: RunResult, cost_usd: float | None) -> Rows:
@@ -150,27 +170,32 @@ def status_rows(status: RunStatus) -> Rows:
 
 
 def print_board(console: Console, board: Board) -> None:
-    """Experiments by rank, the baseline above them, and what is on its way."""
+    """Experiments by rank, the baseline above them, and what is on its way.
+
+    A narrow terminal gets the ids and the losses whole and the rest not at all.
+    """
     table = Table(title=f"{board.track}, comparability key {board.key or 'none yet'}")
-    for name in ("rank", "submission", "name", "author"):
-        table.add_column(name)
-    for name in ("val loss", "difference", "accuracy", "perplexity", "runs", "training", "cost"):
-        table.add_column(name, justify="right")
+    is_wide = console.width >= WIDE_BOARD
+    for name in BOARD_TEXTS if is_wide else NARROW_BOARD_TEXTS:
+        table.add_column(name, no_wrap=name == "submission")
+    for name in BOARD_NUMBERS if is_wide else NARROW_BOARD_NUMBERS:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in ((board.baseline,) if board.baseline else ()) + board.rows:
-        result = row.result
-        table.add_row(
-            str(row.rank or "–"),
-            row.submission_id or "–",
-            escape(row.name),
-            escape(row.author),
-            write_quantity("nats", result.val_loss),
-            "baseline" if row.rank is None else write_quantity("nats", row.delta, signed=True),
-            write_quantity("share", result.val_accuracy),
-            write_quantity("perplexity", result.val_perplexity),
-            str(result.num_runs),
-            write_duration(result.train_seconds),
-            write_quantity("dollars", result.cost_usd),
-        )
+        result, delta = row.result, write_quantity("nats", row.delta, signed=True)
+        cells = {
+            "rank": str(row.rank or "–"),
+            "submission": row.submission_id or "–",
+            "name": escape(row.name),
+            "author": escape(row.author),
+            "val loss": write_quantity("nats", result.val_loss),
+            "difference": "baseline" if row.rank is None else delta,
+            "accuracy": write_quantity("share", result.val_accuracy),
+            "perplexity": write_quantity("perplexity", result.val_perplexity),
+            "runs": str(result.num_runs),
+            "training": write_duration(result.train_seconds),
+            "cost": write_quantity("dollars", result.cost_usd),
+        }
+        table.add_row(*(cells[str(column.header)] for column in table.columns))
     console.print(table)
     for waiting in board.active:
         run = waiting.run
@@ -186,7 +211,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     left, right = escape(comparison.a.name), escape(comparison.b.name)
     settings = Table("setting", left, right, title="Settings that differ")
     for change in comparison.changes:
-        settings.add_row(change.path, escape(str(change.before)), escape(str(change.after)))
+        before, after = write_setting(change.before), write_setting(change.after)
+        settings.add_row(change.path, escape(before), escape(after))
     if comparison.changes:
         console.print(settings)
     else:

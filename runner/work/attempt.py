@@ -33,6 +33,7 @@ class Outcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    PLATFORM_FAULT = "failed through no fault of the submission"
     CANCELLED = "cancelled"
     RELEASED = "released"
     LEASE_LOST = "lease lost"
@@ -170,6 +171,8 @@ class Attempt:
             self._folder.remove_checkpoints()
         if failure is None:
             return Outcome.SUCCEEDED
+        if failure.kind.is_platform_fault:
+            return Outcome.PLATFORM_FAULT
         cancelled = failure.kind is FailureKind.CANCELLED
         return Outcome.CANCELLED if cancelled else Outcome.FAILED
 

@@ -1,6 +1,8 @@
 """Starting a worker on this machine."""
 
 import socket
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich.console import Console
 
@@ -8,6 +10,7 @@ from core.schema.job import PROTOCOL_VERSION, WorkerHello
 from core.version import code_commit
 from runner.api.client import WorkerClient
 from runner.api.transport import Transport
+from runner.errors import BadSettings
 from runner.runs.local_run import DeviceName, local_environment
 from runner.settings import RunnerSettings
 from runner.stopping import StopRequest
@@ -25,10 +28,13 @@ def work(
     """Work through the server's queue until told to stop.
 
     Raises:
+        BadSettings: no file can be written to one of the folders.
         InvalidInput: the mirror file cannot be read.
         ProtocolMismatch: worker and server are of different versions.
         ServerUnreachable: the server has been away for an hour.
     """
+    require_writable("directory", settings.directory)
+    require_writable("cache_directory", settings.cache_directory)
     found = find_device(device)
     hello = WorkerHello(
         protocol_version=PROTOCOL_VERSION,
@@ -48,3 +54,21 @@ def work(
     transport = Transport(settings.server_url, RETRY_SECONDS)
     with WorkerClient(transport) as client, open_display(console) as display:
         Worker(client, hello, options, stop, display).run()
+
+
+def require_writable(setting: str, folder: Path) -> None:
+    """Make a folder, and try it before a job is taken that would fail in it.
+
+    Raises:
+        BadSettings: no file can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BadSettings(
+            f"{setting} (FIVE_DOLLAR_{setting.upper()}) is {str(folder)!r}, where no file can be "
+            f"written: {reason}. Name another folder."
+        ) from error

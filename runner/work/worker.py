@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 2.0
 SLEEP_SLICE_SECONDS = 0.25
+FAULT_SECONDS = 15.0
+"""Pause after a fault of this machine, doubled with each further one."""
+MAX_FAULT_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class Worker:
         self._stop = stop
         self._display = display
         self._outage = Outage()
+        self._faults = 0
 
     def run(self) -> None:
         """Work until told to stop, or, with `once`, until nothing is left.
 
         Raises:
             ProtocolMismatch: the server speaks another version.
+            NotFound: the server's address leads to something else.
             ServerUnreachable: the server has been away for an hour.
         """
         registration: WorkerRegistration | None = None
@@ -76,6 +81,8 @@ class Worker:
                 offer = self._client.claim(registration.worker_id)
                 self._outage.ended()
             except NotFound:
+                if registration is None:
+                    raise
                 registration = None
                 continue
             except (ServerUnreachable, ServerFault) as error:
@@ -119,9 +126,23 @@ class Worker:
         except Exception as error:
             logger.exception("job %s failed inside the worker", offer.job_id, extra=ids)
             self._give_up(offer, f"The worker failed: {type(error).__name__}: {error}")
+            self._rest_after_fault()
             return
+        if outcome is Outcome.PLATFORM_FAULT:
+            self._rest_after_fault()
+        elif outcome is Outcome.SUCCEEDED:
+            self._faults = 0
         if outcome in (Outcome.LEASE_LOST, Outcome.RELEASED, Outcome.GAVE_UP):
             self._sleep(IDLE_SECONDS)
+
+    def _rest_after_fault(self) -> None:
+        """Leave the queue to others for a while: a machine that lacks data or a working driver
+        would otherwise use up every job's attempts within seconds."""
+        seconds = min(FAULT_SECONDS * 2**self._faults, MAX_FAULT_SECONDS)
+        self._faults += 1
+        if not self._options.once:
+            logger.warning("this machine failed a job; the next one in %.0f s", seconds)
+            self._sleep(seconds)
 
     def _attempt(self, offer: JobOffer, registration: WorkerRegistration) -> Outcome:
         attempt = Attempt(

@@ -5,6 +5,7 @@ import pytest
 
 from core.errors import InvalidInput
 from core.proposal import propose, read_submission
+from core.schema.overrides import experiment_hash
 from core.schema.track import listed_price
 from core.tracks import BASELINES, find_track, load_baseline_results, load_tracks
 
@@ -21,7 +22,9 @@ def test_committed_results_belong_to_the_tracks_base_config(name):
     runs = load_baseline_results(name).runs
     seeds = [run.result.seed for run in runs]
     assert len(set(seeds)) == len(seeds)
+    identity = experiment_hash(name, track.rules.version, track.base)
     for run in runs:
+        assert run.experiment_hash == identity
         assert run.result.tokens == (
             track.base.training.num_steps * track.base.training.tokens_per_step
         )
@@ -31,11 +34,11 @@ def test_committed_results_belong_to_the_tracks_base_config(name):
 def test_each_example_is_valid_but_for_the_wrong_one(path: Path):
     document = path.read_bytes()
     if path.stem != "wrong_on_purpose":
-        propose(read_submission(document), load_tracks())
+        propose(read_submission(document, load_tracks()), load_tracks())
         return
     with pytest.raises(InvalidInput) as error:
-        propose(read_submission(document), load_tracks())
-    assert [problem.line for problem in error.value.problems] == [7, 12, 8, 11]
+        propose(read_submission(document, load_tracks()), load_tracks())
+    assert [problem.line for problem in error.value.problems] == [7, 8, 11, 12]
 
 
 def test_adding_a_track_is_adding_a_folder(tmp_path):
@@ -63,3 +66,4 @@ def test_price_is_that_of_the_most_specific_listed_model():
     assert listed_price(prices, "NVIDIA H100 NVL") == 3.0
     assert listed_price(prices, "NVIDIA H100 80GB HBM3") == 2.0
     assert listed_price(prices, "NVIDIA B200") is None
+    assert listed_price(prices, "NVIDIA GH100") is None

@@ -32,5 +32,5 @@ def test_the_command_line_comes_before_the_environment(monkeypatch):
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http:// x"])
 def test_an_address_without_http_is_refused(monkeypatch, url):
     monkeypatch.setenv("FIVE_DOLLAR_SERVER_URL", url)
-    with pytest.raises(BadSettings, match=r"FIVE_DOLLAR_SERVER_URL.*for instance http://127"):
+    with pytest.raises(BadSettings, match=r"FIVE_DOLLAR_SERVER_URL.*such as http://127"):
         read_settings()

@@ -8,11 +8,12 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.errors import InvalidInput
+from core.schema.overrides import experiment_hash
 from core.tracks import load_tracks
 from server.baselines import import_baselines
 from server.database import write_session
 from server.tables import Job, Run, SubmissionRow
-from tests.server.factories import API, run_result, submit
+from tests.server.factories import API, run_result, submit, submit_and_finish
 
 
 @pytest.fixture
@@ -26,9 +27,11 @@ def folder(tmp_path: Path, tracks_folder: Path) -> Path:
 
 def measure(folder: Path, runs: list[tuple[str, int, str]]) -> None:
     """Write (id, seed, letter of the validation data) as the debug track's results."""
+    track = load_tracks(folder)["debug"]
     results = [
         {
             "run_id": run_id,
+            "experiment_hash": experiment_hash("debug", track.rules.version, track.base),
             "measured_at": "2026-11-20",
             "note": "two cores",
             "result": run_result(seed, 2.0, validation=validation).model_dump(mode="json"),
@@ -52,6 +55,17 @@ def test_measured_runs_come_in_with_key_cost_and_origin(
     assert (run.origin, run.seed, run.note) == ("project", 1000, "two cores")
     assert (run.val_loss, run.cost_usd, run.comparability_key) == (2.0, 0.0004, key)
     assert session.exec(select(SubmissionRow)).all() == session.exec(select(Job)).all() == []
+
+
+def test_the_board_starts_with_the_key_of_the_projects_runs(
+    client: TestClient, engine: Engine, folder: Path
+) -> None:
+    load(engine, folder)
+    submit_and_finish(client, "Rate", {"optimizer.muon.learning_rate": 0.02}, validation="e")
+    board = client.get(f"{API}/tracks/debug/leaderboard").json()
+    assert [known["num_baseline_runs"] for known in board["keys"]] == [2, 0]
+    assert board["keys"][0]["latest_at"] == "2026-11-20T00:00:00Z"
+    assert board["baseline"]["result"]["num_runs"] == 2
 
 
 def test_a_second_start_brings_nothing_twice(
@@ -106,4 +120,11 @@ def test_a_results_file_that_does_not_follow_its_schema_is_refused(
 ) -> None:
     (folder / "debug/results.json").write_text('{"runs": [{"run_id": "x"}]}')
     with pytest.raises(InvalidInput, match="measured_at"):
+        load(engine, folder)
+
+
+def test_runs_of_another_config_than_the_base_are_refused(engine: Engine, folder: Path) -> None:
+    config = folder / "debug/config.yaml"
+    config.write_text(config.read_text().replace("tokens: ", "tokens: 1"))
+    with pytest.raises(InvalidInput, match="raise the track's version and measure anew"):
         load(engine, folder)

@@ -1,8 +1,11 @@
+import asyncio
 from collections.abc import Iterator
 
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from core.schema.job import MAX_LOG_CHARACTERS
+from server.body_limit import BodyLimit
 from tests.server.factories import API, claim_one, post_yaml, send_log, submission_yaml, submit
 
 
@@ -41,3 +44,20 @@ def test_the_longest_log_piece_fits_even_escaped(client: TestClient) -> None:
     offer = claim_one(client)
     # Six bytes of JSON a character.
     assert send_log(client, offer, "\x01" * MAX_LOG_CHARACTERS).status_code == 204
+
+
+def test_half_a_body_of_a_client_that_went_away_reaches_nobody() -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": submission_yaml().encode(), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def unreachable(*arguments: object) -> None:
+        raise AssertionError("went on with half a body")
+
+    scope = {"type": "http", "path": f"{API}/submissions"}
+    asyncio.run(BodyLimit(unreachable)(scope, receive, unreachable))
+    assert not messages

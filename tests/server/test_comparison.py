@@ -43,7 +43,7 @@ def test_figures_differ_by_b_less_a(
     comparison = compare(session, tracks, a.submission_id, b.submission_id)
     loss = figure(comparison, "Validation loss")
     assert (loss.a, loss.b, loss.delta) == (2.0, 1.75, -0.25)
-    assert figure(comparison, "synthetic world acc_norm").delta == 0.0
+    assert figure(comparison, "Synthetic world acc_norm").delta == 0.0
     assert comparison.notice == ""
 
 

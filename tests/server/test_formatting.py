@@ -77,6 +77,11 @@ def test_setting_is_written_as_in_yaml(value: object, text: str) -> None:
     assert formatting.setting(value) == text  # type: ignore[arg-type]
 
 
+def test_tasks_are_written_as_their_authors_do() -> None:
+    assert formatting.task_title("hellaswag") == "HellaSwag"
+    assert formatting.task_title("some_new_task") == "some new task"
+
+
 @pytest.mark.parametrize(
     ("quantity", "value", "text", "difference"),
     [

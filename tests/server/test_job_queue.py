@@ -105,6 +105,22 @@ def test_a_worker_gets_no_job_larger_than_its_memory(client: TestClient) -> None
     assert claim(client, register(client, "large")) is not None
 
 
+def test_a_worker_of_unknown_memory_gets_jobs(client: TestClient) -> None:
+    submit(client)
+    assert claim(client, register(client, "silent driver", memory_bytes=0)) is not None
+
+
+def test_a_job_with_a_bound_on_dollars_waits_for_a_device_that_has_a_price(
+    client: TestClient,
+) -> None:
+    receipt = submit(client, track="fifty_cent")
+    gpu = {"has_cuda": True, "memory_bytes": 24 * GIB}
+    assert claim(client, register(client, "unpriced", device="NVIDIA T4", **gpu)) is None
+    offer = claim(client, register(client, "priced", device="NVIDIA GeForce RTX 4090", **gpu))
+    assert offer is not None
+    assert offer.run.run_id == receipt.run_id
+
+
 def test_an_unknown_worker_is_told_to_register(client: TestClient) -> None:
     response = client.post(f"{API}/workers/w_nobody/claim")
     assert response.status_code == 404

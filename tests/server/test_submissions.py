@@ -154,12 +154,12 @@ def test_a_refused_submission_leaves_nothing_and_names_every_problem(
     assert count(session) == (0, 0, 0, 0)
 
 
-def test_a_nul_character_from_an_author_is_stored_as_a_replacement(
-    client: TestClient, session: Session
-) -> None:
+def test_a_nul_character_from_an_author_is_refused(client: TestClient, session: Session) -> None:
     text = submission_yaml().replace("It is better.", r'"a\0b"')
-    assert post_yaml(client, text).status_code == 201
-    assert session.exec(select(SubmissionRow.hypothesis)).one() == "a\ufffdb"
+    response = post_yaml(client, text)
+    assert response.status_code == 422
+    assert "no control characters" in response.json()["message"]
+    assert count(session) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("same_key", [True, False])

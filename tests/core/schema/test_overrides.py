@@ -158,3 +158,17 @@ def test_any_override_is_accepted_or_refused_with_a_path(overrides):
     again = ExperimentConfig.model_validate_json(json.dumps(resolved.model_dump(mode="json")))
     assert experiment_hash("t", 1, again) == experiment_hash("t", 1, resolved)
     assert all(refused)
+
+
+def test_another_kind_of_source_replaces_the_settings_of_the_old_one():
+    overrides = {"data.source.path": "/texts", "data.source.kind": "files"}
+    source = resolve(BASE, overrides).data.source
+    assert source.model_dump() == {"kind": "files", "path": "/texts", "text_field": "text"}
+
+
+def test_a_setting_of_another_kind_of_source_is_named_by_its_path():
+    (problem,) = problems({"data.source.path": "/texts"}, rules=None)
+    assert problem.path == "data.source.path"
+    assert problem.message == "there is no such key; allowed are kind, world_seed."
+    (problem,) = problems({"data.source.kind": "files"}, rules=None)
+    assert problem.text().startswith("data.source.path: is missing.")

@@ -166,14 +166,18 @@ def test_early_stopping_waits_for_its_patience():
             "optimizer.adamw.weight_decay": 0.0,
         },
     )
-    trainer = build(still)
-    scores = iter([3.0, 3.0, 3.1])
-    original = trainer._note_validation
-    trainer._note_validation = lambda _: original(next(scores))
-    train(trainer)
-    assert trainer.stopped_early
-    assert trainer.step == 24
-    assert not train(build()).stopped_early
+
+    def stopped_at(*scores):
+        trainer = build(still)
+        remaining = iter(scores)
+        original = trainer._note_validation
+        trainer._note_validation = lambda _: original(next(remaining))
+        train(trainer)
+        return trainer.step, trainer.stopped_early
+
+    assert stopped_at(2.9, 3.0, 3.1) == (24, False)
+    assert stopped_at(3.0, 2.9, 3.1) == (24, False)
+    assert stopped_at(float("inf"), float("inf")) == (16, True)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])

@@ -69,6 +69,14 @@ def test_a_call_is_repeated_until_it_succeeds(trouble):
     assert [request.url.path for request in network.requests] == ["/api/v1/queue"] * 3
 
 
+def test_a_wait_is_explained_once_a_call():
+    network, told = Network(httpx.ConnectError, httpx.ConnectError, httpx.Response(200)), []
+    handler = httpx.MockTransport(network.handle)
+    transport = Transport("http://server:1", 60.0, handler, network.sleep, on_wait=told.append)
+    transport.get("/queue")
+    assert told == ["The server at http://server:1 cannot be reached (no route); trying again."]
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 500])
 def test_other_statuses_are_not_repeated(status):
     network = Network(refusal(status, "some_kind"))

@@ -172,6 +172,14 @@ def test_a_failed_run_says_what_to_do(carry_out):
         carry_out(train)
 
 
+def test_the_advice_starts_a_sentence_of_its_own(carry_out):
+    def train(*arguments):
+        raise errors.DataUnavailable("There is no such file.")
+
+    with pytest.raises(RunFailed, match=r"no such file\. Check the connection"):
+        carry_out(train)
+
+
 def test_a_folder_in_use_or_of_another_run_is_refused(carry_out, folder):
     def train(*arguments):
         return examples.result()

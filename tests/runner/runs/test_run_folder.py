@@ -4,7 +4,7 @@ import pytest
 
 from core.schema.job import Phase
 from core.schema.result import FailureKind
-from runner.errors import FolderInUse, NotFound, OtherRun
+from runner.errors import DamagedFolder, FolderInUse, NotFound, OtherRun
 from runner.runs.run_folder import STARTING, Progress, RunFolder, tail_lines
 from tests.runner import examples
 
@@ -36,6 +36,22 @@ def test_a_folder_is_not_given_to_another_run(folder, tmp_path):
     folder.prepare(examples.spec(seed=1), examples.environment(tmp_path))
     with pytest.raises(OtherRun, match=r"with seed 1\. Name another folder"):
         folder.prepare(examples.spec(seed=2), examples.environment(tmp_path))
+
+
+def test_a_run_goes_on_under_a_new_price_list(folder, tmp_path):
+    folder.prepare(examples.spec(), examples.environment(tmp_path))
+    dearer = examples.spec().model_copy(update={"prices_usd_per_hour": {"cpu": 1.0}})
+    folder.prepare(dearer, examples.environment(tmp_path))
+    assert folder.spec() == dearer
+
+
+@pytest.mark.parametrize("name", ["spec.json", "result.json", "metrics.jsonl"])
+def test_a_file_of_another_version_is_named(folder, name):
+    folder.path.mkdir()
+    (folder.path / name).write_text('{"a": 1}\n')
+    read = {"spec.json": folder.spec, "result.json": folder.result}.get(name, folder.metrics)
+    with pytest.raises(DamagedFolder, match=rf"{name} is damaged, or another version"):
+        read()
 
 
 def test_a_folder_that_is_no_run_folder_is_named(tmp_path):

@@ -2,7 +2,13 @@
 
 import pytest
 
-from runner.terminal.figures import write_dollars, write_duration, write_quantity
+from runner.terminal.figures import (
+    write_bytes,
+    write_dollars,
+    write_duration,
+    write_quantity,
+    write_setting,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +51,22 @@ def test_each_quantity_has_its_way(quantity, value, text):
 @pytest.mark.parametrize(("value", "text"), [(0.5, "+0.5000"), (-0.5, "-0.5000"), (0.0, "+0.0000")])
 def test_differences_have_a_sign(value, text):
     assert write_quantity("nats", value, signed=True) == text
+
+
+def test_a_difference_of_shares_is_percentage_points():
+    assert write_quantity("share", 0.0052, signed=True) == "+0.52 pp"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(8623913984.0, "8.0 GiB"), (1024**3, "1.0 GiB"), (26_000_000.0, "25 MiB")]
+)
+def test_little_memory_is_not_nothing(size, text):
+    assert write_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), (None, "not set"), (0.04, "0.04"), ("silu", "silu"), (["a", 1], '["a", 1]')],
+)
+def test_settings_look_as_in_yaml(value, text):
+    assert write_setting(value) == text

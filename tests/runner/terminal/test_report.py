@@ -19,6 +19,9 @@ FIGURES = {
 }
 
 
+IDENTITY = "s_4k7m2q5xwp"
+
+
 def row(name: str, rank: int | None, delta: float | None) -> dict:
     return {
         "rank": rank,
@@ -62,6 +65,18 @@ def test_a_board_shows_rank_difference_and_what_is_missing(printed):
     assert "-0.1250" in text
     assert "failed: Too bold (r_9): diverged: loss is nan" in text
     assert text.index("Baseline") < text.index("Bold idea")
+
+
+def test_a_narrow_terminal_gets_whole_ids_and_losses():
+    stream = io.StringIO()
+    rows = [{**row("A name of a length that people choose", 1, -0.125), "submission_id": IDENTITY}]
+    board = {"track": "debug", "key": "abc", "baseline": None, "active": [], "ended": []}
+    print_board(Console(file=stream, width=80), Board.model_validate({**board, "rows": rows}))
+    text = stream.getvalue()
+    assert IDENTITY in text
+    assert "2.5000" in text
+    assert "-0.1250" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_an_empty_board_says_so(printed):

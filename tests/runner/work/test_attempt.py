@@ -75,7 +75,7 @@ def test_a_failure_is_passed_on_as_the_child_wrote_it(bench, server):
     ],
 )
 def test_a_child_that_dies_is_an_internal_error(bench, server, body, message):
-    assert bench.carry_out(body) is Outcome.FAILED
+    assert bench.carry_out(body) is Outcome.PLATFORM_FAULT
     assert server.bodies["failure"]["kind"] == "internal_error"
     assert message in server.bodies["failure"]["message"]
     assert server.log.startswith("hello from the child")

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from runner.errors import ProtocolMismatch, ServerUnreachable
+from runner.errors import NotFound, ProtocolMismatch, ServerUnreachable
 from runner.stopping import StopRequest
 from runner.work import outage
 from runner.work.worker import Worker, WorkerOptions
@@ -66,6 +66,15 @@ def test_a_server_that_forgot_the_worker_is_introduced_to_it_again(bench, server
     server.on_call = forget
     bench.work()
     assert server.calls == ["workers", "claim", "workers", "claim"]
+
+
+def test_an_address_without_the_api_ends_the_worker(bench, monkeypatch):
+    def nothing_there(*arguments):
+        raise NotFound("There is nothing at /elsewhere/api/v1/workers.")
+
+    monkeypatch.setattr(bench.client, "register", nothing_there)
+    with pytest.raises(NotFound, match="nothing at"):
+        bench.work(once=False)
 
 
 def test_the_worker_waits_for_a_server_that_starts_later(bench, server):
@@ -209,3 +218,18 @@ time.sleep(60)
     began = time.monotonic()
     wait_for(lambda: not is_alive(pid))
     assert time.monotonic() - began < 5.0
+
+
+def test_the_worker_rests_longer_after_each_fault_of_its_machine(bench, server, offer, monkeypatch):
+    rests = []
+    monkeypatch.setattr(Worker, "_sleep", lambda self, seconds: rests.append(seconds))
+    server.offers = [
+        offer.model_copy(update={"job_id": f"j_{n}", "run": examples.spec(f"r_{n}")})
+        for n in range(3)
+    ]
+    (bench.tmp_path / "runs").mkdir()
+    for n in range(2):
+        (bench.tmp_path / "runs" / f"r_{n}").write_text("a file where the run folder should be")
+    server.on_call = lambda name: bench.stop.ask() if server.calls.count("claim") > 3 else None
+    bench.work(once=False)
+    assert [seconds for seconds in rests if seconds >= 15] == [15, 30]
