@@ -32,6 +32,8 @@ class BoardKey(Message):
     """Those that are the baseline's."""
     latest_at: AwareDatetime | None
     """When the newest of them ended."""
+    note: str
+    """What the project says of its own runs among them; may be empty."""
 
 
 class Label(Message):
@@ -144,6 +146,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             func.count(),
             func.count(case((is_baseline, 1))),
             newest,
+            func.max(Run.note),
         )
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .where(Experiment.track == track.rules.name)
@@ -160,8 +163,9 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             num_runs=runs,
             num_baseline_runs=baseline_runs,
             latest_at=latest_at,
+            note=note,
         )
-        for key, experiments, runs, baseline_runs, latest_at in rows
+        for key, experiments, runs, baseline_runs, latest_at, note in rows
     )
 
 
