@@ -18,7 +18,8 @@ from core.schema.job import JobState, RunStatus
 from core.tracks import BASELINES
 from runner.api.answers import Board
 from runner.api.client import AuthorClient
-from runner.authoring import open_client, parent_config, submit_file
+from runner.api.transport import Transport
+from runner.authoring import RETRY_SECONDS, parent_config, submit_file
 from runner.errors import FolderInUse, NotFound, RunFailed, ServerUnreachable
 from runner.runs.run_folder import RunFolder, tail_lines
 from runner.serving import server_command, server_environment, sqlite_address
@@ -82,7 +83,9 @@ class Demo:
             stack.enter_context(RunFolder(self._folder).lock())
             self._prepare_folder()
             settings, services = self._start(stack)
-            client = stack.enter_context(open_client(settings))
+            # The server is expected to be away at first, so nothing is said of it.
+            client = AuthorClient(Transport(settings.server_url, RETRY_SECONDS))
+            stack.enter_context(client)
             _wait_until_healthy(client, services[0])
             self._messages.print(f"The server is at {settings.server_url}")
             runs = self._submit(client, settings)

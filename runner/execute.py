@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s"
     )
+    # The compiler's hints are for its own developers; the log is for authors.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\._(inductor|dynamo)\.")
     if len(sys.argv) == 3:
         die_with_parent(int(sys.argv[2]))
     folder = RunFolder(Path(sys.argv[1]))

@@ -106,6 +106,13 @@ def test_an_interrupted_run_resumes_to_the_same_result(finished, environment, tm
     assert outcome(result) == outcome(finished[0])
 
 
+def test_a_run_can_be_stopped_before_its_data_is_ready(environment, tmp_path):
+    recorder = Recorder(stop_after=0)
+    with pytest.raises(Interrupted, match="while preparing data"):
+        run(spec(), tmp_path, environment, recorder)
+    assert recorder.phases == [Phase.PREPARING_DATA]
+
+
 def test_a_checkpoint_evaluates_to_what_its_run_reported(finished, environment):
     result, folder, _ = finished
     evaluation = evaluate_checkpoint(folder, environment, Recorder())
