@@ -14,7 +14,7 @@ from core.schema.track import Track
 from core.tracks import BaselineRun, load_baseline_results
 from server.reports import put_result
 from server.submissions import ensure_experiment
-from server.tables import Experiment, Run
+from server.tables import Experiment, Run, SubmissionRow
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,33 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
             experiment = ensure_experiment(session, identity, track.rules, track.base)
             session.add_all(_row(run, experiment, tracks) for run in missing)
             session.flush()
+            _ensure_submission(session, track, experiment, measured[0].run_id)
             logger.info("baseline runs imported", extra={"track": name, "runs": len(missing)})
         count += len(missing)
     return count
+
+
+def _ensure_submission(session: Session, track: Track, experiment: Experiment, run_id: str) -> None:
+    """Give the baseline a page, and an id to compare with and to build on."""
+    rules = track.rules
+    submission_id = f"s_baseline_{rules.name}_{rules.version}"
+    if session.get(SubmissionRow, submission_id) is None:
+        hypothesis = "The track's base config; everything else is measured against it."
+        text = f"track: {rules.name}\nname: Baseline\nauthor: project\nhypothesis: {hypothesis}\n"
+        row = {
+            "id": submission_id,
+            "experiment_hash": experiment.hash,
+            "track": rules.name,
+            "name": "Baseline",
+            "author": "project",
+            "hypothesis": hypothesis,
+            "yaml": text,
+            # No client can send this key: a colon is not allowed in one.
+            "idempotency_key": f"project:{rules.name}@{rules.version}",
+            "run_id": run_id,
+        }
+        session.add(SubmissionRow.model_validate(row))
+        session.flush()
 
 
 def _check_identity(run: BaselineRun, track: str, identity: str) -> None:

@@ -54,7 +54,8 @@ def test_measured_runs_come_in_with_key_cost_and_origin(
     key = run_result().provenance.data.comparability_key("debug", 1)
     assert (run.origin, run.seed, run.note) == ("project", 1000, "two cores")
     assert (run.val_loss, run.cost_usd, run.comparability_key) == (2.0, 0.0004, key)
-    assert session.exec(select(SubmissionRow)).all() == session.exec(select(Job)).all() == []
+    assert session.exec(select(SubmissionRow.id)).all() == ["s_baseline_debug_1"]
+    assert session.exec(select(Job)).all() == []
 
 
 def test_the_board_starts_with_the_key_of_the_projects_runs(
@@ -83,7 +84,7 @@ def test_a_submission_of_the_baseline_gets_the_next_free_seed(
 ) -> None:
     load(engine, folder)
     receipt = submit(client, "Baseline again")
-    assert (receipt.seed, receipt.duplicate_of) == (1002, None)
+    assert (receipt.seed, receipt.duplicate_of) == (1002, "s_baseline_debug_1")
 
 
 def test_a_seed_that_a_worker_has_run_already_is_kept_beside_the_projects(
@@ -102,17 +103,39 @@ def test_one_seed_on_different_data_is_two_runs(
     assert len(set(session.exec(select(Run.comparability_key)).all())) == 2
 
 
-def test_the_status_of_a_projects_run_leads_to_its_track(
+def test_the_status_of_a_projects_run_leads_to_the_baselines_page(
     client: TestClient, engine: Engine, folder: Path
 ) -> None:
     load(engine, folder)
     status = client.get(f"{API}/runs/debug-a").json()
     assert (status["state"], status["submission_id"], status["name"]) == (
         "succeeded",
-        "",
+        "s_baseline_debug_1",
         "Baseline",
     )
-    assert status["url"] == "http://board.test/tracks/debug"
+    assert status["url"] == "http://board.test/submissions/s_baseline_debug_1"
+
+
+def test_the_projects_baseline_has_a_page_is_compared_and_built_on(
+    client: TestClient, engine: Engine, folder: Path
+) -> None:
+    load(engine, folder)
+    page = client.get("/submissions/s_baseline_debug_1")
+    assert page.status_code == 200
+    assert "two cores" in page.text
+    yaml = client.get(f"{API}/submissions/s_baseline_debug_1/yaml").text
+    assert client.post(f"{API}/submissions/s_baseline_debug_1/cancel").status_code == 404
+    changed = submit_and_finish(client, "Rate", {"optimizer.muon.learning_rate": 0.02})
+    pair = {"a": "s_baseline_debug_1", "b": changed.submission_id}
+    assert client.get("/compare", params=pair).status_code == 200
+    copied = {"Idempotency-Key": "copied-yaml", "Content-Type": "application/yaml"}
+    again = client.post(f"{API}/submissions", content=yaml, headers=copied)
+    assert again.json()["duplicate_of"] == "s_baseline_debug_1"
+    child = yaml + "built_on: s_baseline_debug_1\noverrides: {model.dropout: 0.1}\n"
+    built = client.post(
+        f"{API}/submissions", content=child, headers=copied | {"Idempotency-Key": "built-on-it"}
+    )
+    assert built.status_code == 201
 
 
 def test_a_results_file_that_does_not_follow_its_schema_is_refused(
