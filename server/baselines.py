@@ -31,16 +31,18 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
     count = 0
     for name, track in tracks.items():
         measured = load_baseline_results(name, folder).runs
+        if not measured:
+            continue
+        version = track.rules.version
+        identity = experiment_hash(name, version, track.base)
         missing = [run for run in measured if session.get(Run, run.run_id) is None]
+        for run in missing:
+            _check_identity(run, name, identity)
+        experiment = ensure_experiment(session, identity, track.rules, track.base)
+        session.add_all(_row(run, experiment, tracks) for run in missing)
+        session.flush()
+        _ensure_submission(session, track, experiment, measured[0].run_id)
         if missing:
-            version = track.rules.version
-            identity = experiment_hash(name, version, track.base)
-            for run in missing:
-                _check_identity(run, name, identity)
-            experiment = ensure_experiment(session, identity, track.rules, track.base)
-            session.add_all(_row(run, experiment, tracks) for run in missing)
-            session.flush()
-            _ensure_submission(session, track, experiment, measured[0].run_id)
             logger.info("baseline runs imported", extra={"track": name, "runs": len(missing)})
         count += len(missing)
     return count
