@@ -7,10 +7,10 @@ from sqlmodel import Session
 from core.schema.base import Message
 from core.schema.overrides import Change, differences
 from core.schema.track import Track
-from server.errors import NotFound
 from server.formatting import Quantity, task_title
 from server.leaderboard import baseline_hash, board_keys
 from server.pooling import MeasuredRun, PooledResult, pool
+from server.served_tracks import find_served_track
 from server.standing import RunStanding, experiment_runs
 from server.submissions import find_submission, stored_config
 from server.tables import Experiment, SubmissionRow
@@ -98,17 +98,6 @@ def compare(session: Session, tracks: Mapping[str, Track], a: str, b: str) -> Co
         changes=differences(config_a, config_b),
         figures=tuple(_figures(side_a.result, side_b.result, comparable=key is not None)),
     )
-
-
-def find_served_track(name: str, tracks: Mapping[str, Track]) -> Track:
-    """The track of that name.
-
-    Raises:
-        NotFound: this server has none.
-    """
-    if name not in tracks:
-        raise NotFound(f"there is no track {name!r}; tracks are {', '.join(tracks)}.")
-    return tracks[name]
 
 
 def _keys(runs: tuple[RunStanding, ...]) -> tuple[str, ...]:

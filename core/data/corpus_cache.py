@@ -5,7 +5,6 @@ folder is renamed into place. A lock makes a second process wait and reuse.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
+from core.durable import flush_to_disk
 from core.schema.base import Message
 
 TOKENS_FILE = "tokens.bin"
@@ -112,10 +112,10 @@ class CorpusCache:
             manifest = pack(self._partial)
             (self._partial / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2))
             for path in (self._partial / TOKENS_FILE, self._partial / MANIFEST_FILE, self._partial):
-                _flush(path)
+                flush_to_disk(path)
             _remove(self.folder)
             self._partial.rename(self.folder)
-            _flush(self.folder.parent)
+            flush_to_disk(self.folder.parent)
         finally:
             _remove(self._partial)
         return manifest
@@ -126,12 +126,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Make what was written to a file or folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

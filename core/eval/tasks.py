@@ -16,8 +16,6 @@ from core.errors import DataUnavailable
 from core.schema.experiment import DataConfig, SyntheticSource, TaskName
 from core.schema.mirror import Mirror
 
-__all__ = ["Question", "load_task", "questions_hash"]
-
 
 @dataclass(frozen=True)
 class _HubTask:

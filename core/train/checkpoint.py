@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from core.durable import flush_to_disk
 from core.errors import CheckpointCorrupt
 from core.schema.job import RunSpec
 
@@ -56,11 +57,11 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
     manifest = {"run_id": spec.run_id, "step": checkpoint.step, "files": files}
     (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2))
     for path in temporary.iterdir():
-        _sync(path)
-    _sync(temporary)
+        flush_to_disk(path)
+    flush_to_disk(temporary)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
-    _sync(directory)
+    flush_to_disk(directory)
     for older in _checkpoints(directory):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)
@@ -137,11 +138,3 @@ def _checkpoints(directory: Path) -> list[Path]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -32,7 +32,7 @@ from core.train.checkpoint import Checkpoint
 from core.train.clock import Clock
 from core.train.reporter import Reporter
 
-MAX_METRIC_POINTS = 1000
+MAX_RECORDED_STEPS = 1000
 CHUNK_STEPS = 10
 CHUNK_SECONDS = 2.0
 
@@ -193,7 +193,7 @@ class Trainer:
     def _train_chunk(self) -> list[MetricPoint]:
         """Do steps up to the next boundary, or for two seconds; return their metrics."""
         num_steps = self._experiment.training.num_steps
-        record_every = math.ceil(num_steps / MAX_METRIC_POINTS)
+        record_every = math.ceil(num_steps / MAX_RECORDED_STEPS)
         interval = self._experiment.evaluation.interval_steps
         end = min(
             (self.step // (CHUNK_STEPS * record_every) + 1) * CHUNK_STEPS * record_every,

@@ -10,12 +10,12 @@ from core.schema.job import JobState
 from core.schema.overrides import Change, differences, flatten
 from core.schema.result import RunResult
 from core.schema.track import Track, TrackRules
-from server.comparison import find_served_track
 from server.curves import has_points, validation_losses
 from server.leaderboard import baseline_hash
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.run_log import log_tail
+from server.served_tracks import find_served_track
 from server.standing import RunStanding, experiment_runs
 from server.submissions import find_submission, stored_config
 from server.tables import Experiment, SubmissionRow

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from server.comparison import Comparison, compare, find_served_track
+from server.comparison import Comparison, compare
 from server.curves import SubmissionCurves, submission_curves
 from server.dependencies import ReadSession, Tracks
 from server.error_answers import documented
 from server.leaderboard import Leaderboard, leaderboard
+from server.served_tracks import find_served_track
 from server.submissions import find_submission
 
 router = APIRouter(prefix="/api/v1", tags=["board"])

@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from server.comparison import find_served_track
 from server.dependencies import ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
 from server.pages.queue import queue_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
+from server.served_tracks import find_served_track
 from server.tables import utc_now
 from server.templating import render
 

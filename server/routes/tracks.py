@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from core.schema.track import Track, TrackRules
-from server.comparison import find_served_track
 from server.dependencies import Tracks
 from server.error_answers import documented
+from server.served_tracks import find_served_track
 
 router = APIRouter(prefix="/tracks", tags=["tracks"])
 

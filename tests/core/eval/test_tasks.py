@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.data.question import Question
 from core.data.synthetic import World
 from core.errors import DataUnavailable
-from core.eval.tasks import Question, load_task, questions_hash
+from core.eval.tasks import load_task, questions_hash
 from core.schema.experiment import DataConfig, HubSource, SyntheticSource
 from core.schema.mirror import Mirror
 
