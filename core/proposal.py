@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from core.errors import InvalidInput
-from core.estimate import Estimate, budget_violations, estimate
+from core.estimate.budget import budget_violations
+from core.estimate.cost import Estimate, estimate
 from core.schema.experiment import ExperimentConfig
 from core.schema.overrides import (
     Change,

@@ -4,6 +4,9 @@ Reads `spec.json` and `environment.json`, writes `phase.json`, `metrics.jsonl` a
 on the way, `result.json` or `failure.json` at the end. SIGTERM and SIGINT ask for a checkpoint
 and the end. What is not foreseen ends as a traceback in the log and status 1; the worker
 reports its last line.
+
+Where several GPUs are visible and the track allows them, it starts a process for each and waits
+for them. `torchrun --nproc-per-node N -m runner.execute RUN_FOLDER` does the same by hand.
 """
 
 import logging
@@ -14,15 +17,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from core import errors
 from core.schema.job import RunSpec
 from core.schema.result import FailureKind, RunResult
 from core.train.environment import RunEnvironment
-from core.train.reporter import Reporter
+from core.train.reporter import Reporter, SilentReporter
 from runner.errors import FolderInUse
 from runner.exit_codes import ExitCode
+from runner.launch import is_launched, launch, num_processes
 from runner.runs.reporter import FileReporter
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
@@ -50,24 +55,53 @@ def main() -> None:
     )
     # The compiler's hints are for its own developers; the log is for authors.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\._(inductor|dynamo)\.")
+    folder = RunFolder(Path(sys.argv[1]))
+    if is_launched():
+        status = run_process(folder) or ExitCode.OK
+        logging.shutdown()
+        # At once: while Python tidies up, the others notice the loss, and the launcher that
+        # ends them all would end this one with another status.
+        os._exit(status)
     if len(sys.argv) == 3:
         die_with_parent(int(sys.argv[2]))
-    folder = RunFolder(Path(sys.argv[1]))
+    processes = num_processes(folder.spec(), folder.environment().device)
+    sys.exit(launch(folder.path, processes) if processes > 1 else run_alone(folder))
+
+
+def run_process(folder: RunFolder) -> ExitCode | None:
+    """Be one of several processes of a run; the first reports and holds the folder."""
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    die_with_parent(os.getppid())
+    if os.environ["RANK"] == "0":
+        return record(run_alone)(folder)
+    logging.getLogger().setLevel(logging.WARNING)
+    from core.train.run import run
+
+    return record(execute)(folder, run, is_main=False)
+
+
+def run_alone(folder: RunFolder) -> ExitCode:
+    """Train in this process, unless another one trains in the folder."""
     try:
         with folder.lock(LOCK_WAIT_SECONDS):
             from core.train.run import run
 
-            sys.exit(execute(folder, run))
+            return execute(folder, run)
     except FolderInUse as error:
         logger.error(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
 
 
-def execute(folder: RunFolder, train: Train) -> ExitCode:
-    """Train, and leave a result or a failure in the folder."""
+def execute(folder: RunFolder, train: Train, is_main: bool = True) -> ExitCode:
+    """Train, and leave a result or a failure in the folder.
+
+    Args:
+        is_main: whether this process reports; one that does not leaves nothing but a failure.
+    """
     stop = StopRequest()
     stop.listen()
-    with FileReporter(folder, stop) as reporter:
+    with FileReporter(folder, stop) if is_main else nullcontext(SilentReporter()) as reporter:
         spec = folder.spec()
         logger.info("run %s: track %s, seed %d", spec.run_id, spec.track, spec.seed)
         try:
@@ -80,7 +114,8 @@ def execute(folder: RunFolder, train: Train) -> ExitCode:
             logger.exception("the run failed: %s", kind)
             folder.write_failure(kind, str(error))
             return ExitCode.RUN_FAILED
-    folder.write_result(result)
+    if is_main:
+        folder.write_result(result)
     logger.info("finished with validation loss %.4f", result.val_loss)
     return ExitCode.OK
 

@@ -162,6 +162,8 @@ def _run_spec(session: Session, job: Job, tracks: Mapping[str, Track]) -> RunSpe
         seed=run.seed,
         budget=rules.budget,
         prices_usd_per_hour=rules.prices_usd_per_hour,
+        max_devices=rules.max_devices,
+        sharding=rules.sharding,
     )
 
 

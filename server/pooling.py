@@ -116,7 +116,7 @@ def pool(runs: Sequence[MeasuredRun]) -> PooledResult:
         num_parameters=results[0].num_parameters,
         tokens=mean(result.tokens for result in results),
         steps=mean(result.steps for result in results),
-        devices=tuple(dict.fromkeys(result.provenance.device for result in results)),
+        devices=tuple(dict.fromkeys(result.provenance.devices for result in results)),
     )
 
 

@@ -93,6 +93,4 @@ def put_result(
 def cost_usd(result: RunResult, track: Track | None) -> float | None:
     """Dollars for compile and training time; None if the track has no price for the device."""
     price = track.rules.price_usd_per_hour(result.provenance.device) if track else None
-    if price is None:
-        return None
-    return (result.timing.compile_seconds + result.timing.train_seconds) / 3600 * price
+    return None if price is None else result.cost_usd(price)

@@ -1,13 +1,15 @@
 """What a model thinks of given tokens.
 
-Shape suffixes: B batch, T time.
+Shape suffixes: B batch, T time, C hidden channels, N = B × T.
 """
 
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from core.model.head import linear_scores
 from core.model.transformer import Transformer
 
 Scorer = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -21,12 +23,15 @@ def next_token_scores(model: Transformer, tokens_BT: Tensor) -> tuple[Tensor, Te
         float32 log p(token t + 1 | tokens up to t) in nats, and whether that token has the
         highest logit; both [B, T - 1].
     """
-    logits_BTV, _ = model(tokens_BT)
-    logits_BTV = logits_BTV[:, :-1].float()
-    targets_BT = tokens_BT[:, 1:]
-    chosen_BT = logits_BTV.gather(-1, targets_BT[..., None]).squeeze(-1)
-    log_likelihood_BT = chosen_BT - logits_BTV.logsumexp(dim=-1)
-    return log_likelihood_BT, logits_BTV.argmax(dim=-1) == targets_BT
+    x_BTC, _ = model.hidden(tokens_BT)
+    # The last position of a row is scored against a made-up target and left out, so that no row
+    # of the hidden vectors is copied.
+    targets_BT = F.pad(tokens_BT[:, 1:], (0, 1))
+    log_likelihood_N, is_top_N = linear_scores(
+        x_BTC.flatten(0, 1), model.head.weight, targets_BT.flatten(), model.config.logit_soft_cap
+    )
+    scored_BT = log_likelihood_N.view_as(tokens_BT)[:, :-1]
+    return scored_BT, is_top_N.view_as(tokens_BT)[:, :-1]
 
 
 def scorer(
@@ -38,7 +43,7 @@ def scorer(
     """Scoring by a model in evaluation mode, without gradients, in the training precision.
 
     Args:
-        function: `next_token_scores`, or a compiled form of it.
+        function: `next_token_scores`, or a way to call it.
     """
 
     def score(tokens_BT: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,80 +1,88 @@
 """A feed-forward layer made of experts.
 
 Tokens are sorted by expert, so that all experts are one grouped product; none is dropped.
-Shape suffixes: B batch, T time, C hidden channels, F expert channels, E experts, N tokens,
-K experts a token visits, M = N × K visits.
+Shape suffixes: B batch, T time, C hidden channels, F expert channels (for `swiglu` twice as many
+rows in the first matrix), E experts, N tokens, K choices of a token, M = N × K visits.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.model.grouped_matmul import grouped_matmul
+from core.kernels.grouped_matmul import backend, grouped_matmul
+from core.kernels.selection import product_format
+from core.model.activation import activate, num_inputs
+from core.model.dense import DenseFeedForward
+from core.model.dispatch import dispatch
 from core.model.router import TopKRouter
-from core.schema.experiment import ModelConfig
-
-
-class _Permute(torch.autograd.Function):
-    """Rows in another order; the gradient is a gather too, without atomic additions."""
-
-    @staticmethod
-    def forward(rows_MC: Tensor, order_M: Tensor, inverse_M: Tensor) -> Tensor:
-        return rows_MC[order_M]
-
-    @staticmethod
-    def setup_context(
-        ctx: torch.autograd.function.FunctionCtx,
-        inputs: tuple[Tensor, Tensor, Tensor],
-        output: Tensor,
-    ) -> None:
-        ctx.save_for_backward(inputs[2])
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.BackwardCFunction, gradient_MC: Tensor
-    ) -> tuple[Tensor, None, None]:
-        (inverse_M,) = ctx.saved_tensors
-        return gradient_MC[inverse_M], None, None
+from core.schema.model_config import ModelConfig
 
 
 class MixtureOfExperts(nn.Module):
-    """Each token visits its top-k experts and gets their weighted sum."""
+    """Each token visits its top-k experts and gets their weighted sum.
+
+    For `swiglu` the rows of an expert in `up_EFC` are those of the gate, then those of the
+    values, so that both are one product and Muon updates them as one matrix.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         feed_forward = config.feed_forward
-        self.num_experts = feed_forward.num_experts
-        self.experts_per_token = feed_forward.experts_per_token
-        self.activation = feed_forward.activation
+        self.config = feed_forward
+        self.dropout = config.dropout
         self.router = TopKRouter(config.hidden_size, feed_forward)
-        shape = (feed_forward.num_experts, feed_forward.hidden_size, config.hidden_size)
-        self.up_EFC = nn.Parameter(torch.empty(shape))
-        self.down_ECF = nn.Parameter(torch.empty(shape[0], shape[2], shape[1]))
-        self.dropout = nn.Dropout(config.dropout)
+        num_experts, width = feed_forward.num_experts, feed_forward.hidden_size
+        num_rows = num_inputs(feed_forward.activation) * width
+        self.up_EFC = nn.Parameter(torch.empty(num_experts, num_rows, config.hidden_size))
+        self.down_ECF = nn.Parameter(torch.empty(num_experts, config.hidden_size, width))
+        self.shared: DenseFeedForward | None = None
+        if feed_forward.shared_experts:
+            self.shared = DenseFeedForward(config, feed_forward.shared_experts * width)
 
     def forward(self, x_BTC: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the experts; [B, T, C] to ([B, T, C], scalar load-balancing loss)."""
+        """Run the experts; [B, T, C] to ([B, T, C], scalar auxiliary loss of the router)."""
         x_NC = x_BTC.flatten(0, 1)
         routing = self.router(x_NC)
-        visits_M = routing.experts_NK.flatten()
-        order_M = visits_M.argsort(stable=True)
-        inverse_M = order_M.argsort()
-        experts_E = torch.arange(self.num_experts, device=visits_M.device)
-        ends_E = (visits_M[:, None] == experts_E).sum(dim=0).cumsum(dim=0).to(torch.int32)
-        if torch.is_autocast_enabled(x_NC.device.type):
-            x_NC = x_NC.to(torch.get_autocast_dtype(x_NC.device.type))
-        visiting_MC = x_NC.repeat_interleave(self.experts_per_token, dim=0)
-        sorted_MC = _Permute.apply(visiting_MC, order_M, inverse_M)  # type: ignore[no-untyped-call]
-        hidden_MF = self._activate(grouped_matmul(sorted_MC, self.up_EFC, ends_E))
-        sorted_MC = grouped_matmul(self.dropout(hidden_MF), self.down_ECF, ends_E)
-        returned_MC = _Permute.apply(sorted_MC, inverse_M, order_M)  # type: ignore[no-untyped-call]
-        returned_NKC = returned_MC.unflatten(0, (-1, self.experts_per_token))
+        visits = dispatch(routing.experts_NK, self.config.num_choices)
+        sorted_MC = self._experts(visits.send(x_NC, product_format(x_NC)), visits.ends_E)
+        returned_NKC = visits.collect(sorted_MC)
         output_NC = (returned_NKC * routing.weights_NK[..., None]).sum(dim=1)
-        return output_NC.view_as(x_BTC), routing.load_balancing_loss
+        if self.config.zero_compute_experts and self.config.zero_compute_kind == "copy":
+            copies_NK = routing.experts_NK >= self.config.num_experts
+            weight_N = torch.where(copies_NK, routing.weights_NK, 0.0).sum(dim=1)
+            output_NC = output_NC + weight_N[:, None] * x_NC
+        output_BTC = output_NC.view_as(x_BTC)
+        if self.shared is not None:
+            output_BTC = output_BTC + self.shared(x_BTC)[0]
+        return output_BTC, routing.auxiliary_loss
 
-    def _activate(self, hidden_MF: Tensor) -> Tensor:
-        if self.activation == "squared_relu":
-            positive_MF = hidden_MF.relu()
-            # A product, because autocast would compute a power in float32.
-            return positive_MF * positive_MF
-        return F.gelu(hidden_MF) if self.activation == "gelu" else F.silu(hidden_MF)
+    @torch.no_grad()
+    def zero_output(self) -> None:
+        """Set the last matrices to zero, so that experts add nothing at first."""
+        self.down_ECF.zero_()
+        if self.shared is not None:
+            self.shared.zero_output()
+
+    def _experts(self, sorted_MC: Tensor, ends_E: Tensor) -> Tensor:
+        """Run each expert on its rows; rows of zero-compute experts come last and give zeros.
+
+        Args:
+            ends_E: where the rows of each choice of the router end.
+        """
+        if not self.config.zero_compute_experts:
+            return self._networks(sorted_MC, ends_E)
+        num_rows = sorted_MC.shape[0]
+        ends_E = ends_E[: self.config.num_experts]
+        rows_M = torch.arange(num_rows, device=sorted_MC.device)
+        # Selected, not multiplied: what the kernel never wrote may be NaN. The first selection
+        # is for the backward pass, where it is the gradient that was never written.
+        computed_M1 = (rows_M < ends_E[-1])[:, None]
+        sorted_MC = torch.where(computed_M1, sorted_MC, 0.0)
+        # The loop's groups must cover all rows, so that the last expert runs on these too.
+        if backend(sorted_MC) == "loop":
+            ends_E = torch.cat((ends_E[:-1], ends_E.new_full((1,), num_rows)))
+        return torch.where(computed_M1, self._networks(sorted_MC, ends_E), 0.0)
+
+    def _networks(self, sorted_MC: Tensor, ends_E: Tensor) -> Tensor:
+        hidden_MF = grouped_matmul(sorted_MC, self.up_EFC, ends_E)
+        hidden_MF = activate(hidden_MF, self.config.activation, self.dropout, self.training)
+        return grouped_matmul(hidden_MF, self.down_ECF, ends_E)

@@ -9,7 +9,7 @@ from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
 from core.schema.result import FailureKind, MetricPoint, RunResult
-from core.schema.track import Budget
+from core.schema.track import Budget, Sharding
 
 PROTOCOL_VERSION = 1
 """Raised whenever an old worker could misunderstand a job."""
@@ -58,10 +58,14 @@ class RunSpec(Message):
     """Bounds that the runner enforces."""
     prices_usd_per_hour: dict[str, float] = Field(default_factory=dict)
     """The track's price list."""
+    max_devices: int = Field(default=1, ge=1)
+    """GPUs that the run may use at once."""
+    sharding: Sharding = "none"
+    """What each of several GPUs holds."""
 
     def is_same_run(self, other: Self) -> bool:
-        """Whether both train the same; bounds and prices may change while a run waits."""
-        apart = {"budget", "prices_usd_per_hour"}
+        """Whether both train the same; bounds, prices and devices may change while a run waits."""
+        apart = {"budget", "prices_usd_per_hour", "max_devices", "sharding"}
         return self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 

@@ -120,7 +120,14 @@ def problems_of(
 ) -> list[Problem]:
     """Translate pydantic's errors into problems with path, line, value, bound and unit."""
     lines = lines or {}
-    return [_problem(dict(detail), model, lines) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    places = {detail["loc"][:-1] for detail in details}
+    # Wrong entries of a list are not counted, so pydantic calls the list too short besides.
+    return [
+        _problem(dict(detail), model, lines)
+        for detail in details
+        if detail["type"] != "too_short" or detail["loc"] not in places
+    ]
 
 
 def by_line(problems: Sequence[Problem]) -> list[Problem]:
@@ -148,10 +155,13 @@ def setting_names(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -
 
 
 def find_field(path: Path, model: type[BaseModel] = ExperimentConfig) -> FieldInfo | None:
-    """The schema's field at a path, or None."""
+    """The schema's field at a path, or None; a list's entries are numbered from 0."""
     groups: Groups = (model,)
     field: FieldInfo | None = None
     for key in path:
+        if field is not None and key.isdecimal() and _entry_groups(field):
+            groups = _entry_groups(field)
+            continue
         field = next((g.model_fields[key] for g in groups if key in g.model_fields), None)
         if field is None:
             return None
@@ -162,6 +172,9 @@ def find_field(path: Path, model: type[BaseModel] = ExperimentConfig) -> FieldIn
 def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
     """The problem with an override's path, or None if it is a setting."""
     dotted = ".".join(path)
+    if whole := _list_around(path):
+        message = f"is inside a list, which is set as a whole; set {'.'.join(whole)}."
+        return Problem(path=dotted, message=message)
     field = find_field(path)
     if field is None:
         names = setting_names()
@@ -183,6 +196,22 @@ def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
 def _groups(field: FieldInfo) -> Groups:
     """The config classes that a field may hold; empty for a setting."""
     return tuple(_config_classes(field.annotation))
+
+
+def _entry_groups(field: FieldInfo) -> Groups:
+    """The config classes that the entries of a list may hold; empty for any other field."""
+    if get_origin(field.annotation) is not tuple:
+        return ()
+    return tuple(group for entry in get_args(field.annotation) for group in _config_classes(entry))
+
+
+def _list_around(path: Path) -> Path | None:
+    """The path of the list that a setting's path leads into, or None."""
+    for index in range(1, len(path)):
+        field = find_field(path[:index])
+        if field is not None and _entry_groups(field):
+            return path[:index]
+    return None
 
 
 def _config_classes(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -209,13 +238,19 @@ def _place(loc: tuple[str | int, ...], model: type[BaseModel]) -> tuple[Path, Gr
     path: Path = ()
     groups: Groups = (model,)
     holders = groups
+    entries: Groups = ()
     for part in map(str, loc):
+        if entries:
+            # The number of a list's entry; what follows is a key of the entry.
+            path, groups, entries = (*path, part), entries, ()
+            continue
         if len(groups) > 1 and (of_kind := tuple(g for g in groups if part in _kinds(g))):
             groups = of_kind
             continue
         path, holders = (*path, part), groups
         field = next((g.model_fields[part] for g in groups if part in g.model_fields), None)
         groups = _groups(field) if field else ()
+        entries = _entry_groups(field) if field else ()
     return path, holders
 
 
@@ -226,7 +261,6 @@ def _kinds(group: type[BaseModel]) -> tuple[Any, ...]:
 def _problem(detail: dict[str, Any], model: type[BaseModel], lines: Lines) -> Problem:
     path, holders = _place(detail["loc"], model)
     field = find_field(path, model)
-    given = _shown(detail["input"])
     if detail["type"] == "extra_forbidden":
         siblings = [key for group in holders for key in group.model_fields]
         message = f"there is no such key; allowed are {', '.join(siblings)}."
@@ -236,27 +270,46 @@ def _problem(detail: dict[str, Any], model: type[BaseModel], lines: Lines) -> Pr
             line=_line(lines, path),
             nearest=nearest_name(path[-1], siblings),
         )
+    line = _line(lines, path)
     if detail["type"] == "missing":
-        message = "is missing."
-    elif detail["type"] == "string_pattern_mismatch":
-        message = "it has not the form that is asked for."
-    elif detail["type"] == "value_error":
-        message = f"{detail['ctx']['error']}."
-        given = ""
-    else:
-        message = f"{detail['msg'].replace('Input should be', 'must be')}."
-    if given and detail["type"] != "missing":
-        message = f"{given} is not allowed: {message}"
-    if field is not None and field.description and field.annotation is not None:
-        message += f" ({field.description.rstrip('.')})"
-    return Problem(path=".".join(path), message=message, line=_line(lines, path))
+        line = line or _line(lines, path[:-1])
+    message = _what_is_wrong(detail)
+    # What a whole group is for explains nothing.
+    if field is not None and field.description and not _groups(field):
+        message += f" ({' '.join(field.description.split()).rstrip('.')})"
+    return Problem(path=".".join(path), message=message, line=line)
+
+
+def _what_is_wrong(detail: Mapping[str, Any]) -> str:
+    """The value and what is allowed, in the words of somebody who writes YAML."""
+    match detail["type"]:
+        case "missing":
+            return "is missing."
+        case "value_error":
+            return f"{detail['ctx']['error']}."
+        case "string_pattern_mismatch":
+            allowed = "it has not the form that is asked for"
+        case "tuple_type":
+            allowed = "must be a list"
+        case "bool_type":
+            allowed = "must be true or false"
+        case "too_short":
+            allowed = f"must have {detail['ctx']['min_length']} or more entries"
+        case "too_long":
+            allowed = f"must have {detail['ctx']['max_length']} or fewer entries"
+        case _:
+            allowed = detail["msg"].replace("Input should be", "must be")
+    return f"{_shown(detail['input'])} is not allowed: {allowed}."
 
 
 def _line(lines: Lines, path: Path) -> int | None:
-    """Line of a path, or of the first override below it."""
+    """Line of a path, or of the first override below it, or of the list that it is an entry of."""
     if path in lines:
         return lines[path]
-    return min((line for key, line in lines.items() if key[: len(path)] == path), default=None)
+    below = min((line for key, line in lines.items() if key[: len(path)] == path), default=None)
+    if below is None and path and path[-1].isdecimal():
+        return _line(lines, path[:-1])
+    return below
 
 
 def _shown(value: object) -> str:

@@ -164,6 +164,8 @@ class Provenance(Message):
     """Operating system and processor."""
     device: str
     """GPU model, or `cpu`."""
+    num_devices: int = Field(default=1, ge=1)
+    """Devices of that model that trained together."""
     driver: str
     """GPU driver version; empty on a processor."""
     compiled: bool
@@ -172,6 +174,11 @@ class Provenance(Message):
     """Cap enforced on the device, in bytes."""
     data: DataIdentity
     """What was trained and evaluated on."""
+
+    @property
+    def devices(self) -> str:
+        """Model and, if there were several, number of the devices, for a reader."""
+        return self.device if self.num_devices == 1 else f"{self.num_devices} × {self.device}"
 
 
 class RunResult(Message):
@@ -201,7 +208,7 @@ class RunResult(Message):
     tokens_per_second: float = Field(ge=0.0)
     """Training tokens over `train_seconds`."""
     peak_memory_bytes: int = Field(ge=0)
-    """Largest device memory in use; on a processor, of the process."""
+    """Largest memory in use on a device; on a processor, of the process."""
     num_parameters: int = Field(ge=1)
     """Trained parameters."""
     provenance: Provenance
@@ -212,3 +219,8 @@ class RunResult(Message):
     def val_perplexity(self) -> float:
         """exp of the validation loss."""
         return math.exp(self.val_loss)
+
+    def cost_usd(self, price_usd_per_hour: float) -> float:
+        """Dollars for compile and training time of all devices, at the price of one."""
+        paid_seconds = self.timing.compile_seconds + self.timing.train_seconds
+        return paid_seconds / 3600 * price_usd_per_hour * self.provenance.num_devices

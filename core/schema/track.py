@@ -10,6 +10,9 @@ from core.schema.experiment import ExperimentConfig
 
 GIB = 1024**3
 
+Sharding = Literal["none", "full"]
+"""What a process of a run on several devices holds: the whole model, or a share."""
+
 
 class Budget(Config):
     """Upper bounds of a run; a bound that a track does not set is absent from its file."""
@@ -21,7 +24,7 @@ class Budget(Config):
     cost_usd: float | None = Field(default=None, gt=0.0)
     """Dollars for compile and training time, at the track's prices."""
     memory_gib: float | None = Field(default=None, gt=0.0)
-    """Device memory, in GiB; the runner enforces it on larger devices."""
+    """Memory of each device, in GiB; the runner enforces it on larger devices."""
 
 
 class ReportedResult(Config):
@@ -66,6 +69,10 @@ class TrackRules(Config):
     """Dotted settings, or groups of them, that a submission may change."""
     first_seed: int = Field(ge=0, le=2**31)
     """Run n of an experiment has the seed first_seed + n, counted from 0."""
+    max_devices: int = Field(default=1, ge=1, le=1024)
+    """GPUs of one machine that a run may use at once; each costs its price."""
+    sharding: Sharding = "none"
+    """On several GPUs: the whole model on each (DDP), or a share of every parameter (FSDP2)."""
     prices_usd_per_hour: dict[str, float]
     """GPU model to hourly price, as of `prices_as_of`; `cpu` is a processor."""
     prices_as_of: AwareDatetime

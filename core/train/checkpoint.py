@@ -44,7 +44,7 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
 
     A reader sees it only when it is complete and on the disk.
     """
-    target = directory / f"{_PREFIX}{checkpoint.step:09d}"
+    target = checkpoint_folder(directory, checkpoint.step)
     temporary = directory / f".{target.name}.{os.getpid()}"
     for unfinished in directory.glob(f".{_PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -66,6 +66,11 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
         if older != target:
             shutil.rmtree(older, ignore_errors=True)
     return target
+
+
+def checkpoint_folder(directory: Path, step: int) -> Path:
+    """The folder of the checkpoint after a step."""
+    return directory / f"{_PREFIX}{step:09d}"
 
 
 def load_newest_checkpoint(directory: Path, spec: RunSpec) -> Checkpoint | None:

@@ -1,7 +1,7 @@
 """Time in named parts, fenced by device synchronisation."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -13,8 +13,17 @@ ClockPart = Literal["data", "compile", "train", "eval"]
 class Clock:
     """Adds up seconds for each part of a run; parts never overlap."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(
+        self, device: torch.device, agree: Callable[[float], float] = lambda seconds: seconds
+    ) -> None:
+        """Start at zero.
+
+        Args:
+            agree: makes one measurement of those of several processes, so that what follows
+                from the time, such as the end of a budget, follows in all of them.
+        """
         self._device = device
+        self._agree = agree
         self._running = False
         self.seconds: dict[ClockPart, float] = {
             "data": 0.0,
@@ -33,8 +42,8 @@ class Clock:
         try:
             yield
             self.synchronize()
+            self.seconds[part] += self._agree(time.perf_counter() - start)
         finally:
-            self.seconds[part] += time.perf_counter() - start
             self._running = False
 
     def synchronize(self) -> None:

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 
 from core.errors import DeviceUnavailable, OutOfMemory
 from core.schema.result import DataIdentity, Provenance
@@ -18,8 +19,8 @@ from core.version import code_commit
 PACKAGES = ("torch", "numpy", "tokenizers", "triton", "pyarrow", "datasets")
 
 
-def select_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device of that name.
+def select_device(name: Literal["auto", "cpu", "cuda"], index: int = 0) -> torch.device:
+    """The device of that name; of several CUDA devices the one with that index.
 
     Raises:
         DeviceUnavailable: `cuda` was asked for and there is none.
@@ -31,7 +32,7 @@ def select_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device("cuda", 0) if name == "cuda" else torch.device(name)
+    return torch.device("cuda", index) if name == "cuda" else torch.device(name)
 
 
 def device_name(device: torch.device) -> str:
@@ -59,8 +60,10 @@ def peak_memory_bytes(device: torch.device) -> int:
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error is for want of memory; not all of them have a class of their own."""
     signs = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    named = isinstance(error, torch.OutOfMemoryError)
-    return named or any(sign in str(error) for sign in signs)
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    in_exchange = isinstance(error, dist.DistBackendError) and "out of memory" in str(error)
+    return in_exchange or any(sign in str(error) for sign in signs)
 
 
 @contextmanager
@@ -77,7 +80,11 @@ def out_of_memory_named(cap_bytes: int | None) -> Iterator[None]:
 
 
 def provenance(
-    device: torch.device, compiled: bool, cap_bytes: int | None, data: DataIdentity
+    device: torch.device,
+    compiled: bool,
+    cap_bytes: int | None,
+    data: DataIdentity,
+    num_devices: int = 1,
 ) -> Provenance:
     """Describe code, packages, machine and data of this run."""
     return Provenance(
@@ -86,6 +93,7 @@ def provenance(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         device=device_name(device),
+        num_devices=num_devices,
         driver=_driver_version() if device.type == "cuda" else "",
         compiled=compiled,
         memory_cap_bytes=cap_bytes,

@@ -14,8 +14,8 @@ from core.train.checkpoint import newest_checkpoint_folder, read_checkpoint, rea
 from core.train.device import out_of_memory_named, select_device
 from core.train.environment import RunEnvironment
 from core.train.measurement import open_data, score_tasks
+from core.train.model_state import build_model, load_model_state
 from core.train.reporter import Reporter
-from core.train.trainer import build_model, load_weights
 
 
 class Evaluation(Message):
@@ -52,17 +52,19 @@ def evaluate_checkpoint(
     device = select_device(environment.device)
     with out_of_memory_named(None):
         measurement = open_data(experiment, environment, reporter)
-        model = build_model(experiment, spec.seed)
-        load_weights(model, checkpoint.weights)
+        separator_id = measurement.corpus.tokenizer.separator_id
+        model = build_model(experiment, spec.seed, separator_id)
+        load_model_state(model, checkpoint.weights)
         model = model.to(device).eval()
+        scores = scorer(model, device, experiment.training.precision)
         score = evaluate_language_modeling(
-            scorer(model, device, experiment.training.precision),
+            scores,
             measurement.validation.rows_RT,
             measurement.validation.num_bytes,
             device,
             lambda done, total: reporter.phase(Phase.EVALUATING, done, total),
         )
-        tasks = score_tasks(model, experiment, measurement, device, reporter)
+        tasks = score_tasks(scores, experiment, measurement, device, reporter)
     return Evaluation(
         step=checkpoint.step,
         val_loss=score.loss,

@@ -11,10 +11,9 @@ from core.data.packing import PackedCorpus, prepare
 from core.data.question import Question
 from core.errors import Interrupted, InvalidInput
 from core.eval.language_modeling import num_predicted_bytes
-from core.eval.log_likelihood import scorer
+from core.eval.log_likelihood import Scorer
 from core.eval.multiple_choice import score_task
 from core.eval.tasks import load_task, questions_hash
-from core.model.transformer import Transformer
 from core.schema.experiment import ExperimentConfig, TaskName
 from core.schema.job import Phase
 from core.schema.problem import Problem
@@ -73,7 +72,7 @@ def open_data(
 
 
 def score_tasks(
-    model: Transformer,
+    score: Scorer,
     experiment: ExperimentConfig,
     measurement: Measurement,
     device: torch.device,
@@ -81,11 +80,12 @@ def score_tasks(
 ) -> tuple[TaskScore, ...]:
     """Score a model on every task of its track.
 
+    Args:
+        score: by the model in evaluation mode; not compiled, because rows have many lengths.
+
     Raises:
         Interrupted: the reporter asks to stop.
     """
-    model.eval()
-    score = scorer(model, device, experiment.training.precision)
 
     def log_likelihoods(tokens_BT: Tensor) -> Tensor:
         return score(tokens_BT)[0]

@@ -17,3 +17,17 @@ class Reporter(Protocol):
 
     def should_stop(self) -> bool:
         """Whether the run should write a checkpoint and raise `Interrupted`."""
+
+
+class SilentReporter:
+    """Tells nobody and never asks to stop: for a process that another one speaks for."""
+
+    def phase(self, phase: Phase, completed: int, total: int) -> None:
+        """Nothing."""
+
+    def metric(self, point: MetricPoint) -> None:
+        """Nothing."""
+
+    def should_stop(self) -> bool:
+        """Never; the process that speaks decides for all."""
+        return False

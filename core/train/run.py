@@ -11,8 +11,13 @@ from core.errors import Interrupted
 from core.schema.job import RunSpec
 from core.schema.result import RunResult, Timing
 from core.schema.track import GIB
-from core.train.budget import CostMeter
-from core.train.checkpoint import load_newest_checkpoint, save_checkpoint
+from core.train.budget import CostMeter, build_pace
+from core.train.checkpoint import (
+    checkpoint_folder,
+    load_newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from core.train.clock import Clock
 from core.train.device import (
     cap_memory,
@@ -22,6 +27,7 @@ from core.train.device import (
     provenance,
     select_device,
 )
+from core.train.distributed import AgreedReporter, Processes, joined, local_rank
 from core.train.environment import RunEnvironment
 from core.train.measurement import Measurement, open_data, score_tasks
 from core.train.reporter import Reporter
@@ -35,55 +41,58 @@ CHECKPOINT_SECONDS = 60.0
 def run(
     spec: RunSpec, directory: Path, environment: RunEnvironment, reporter: Reporter
 ) -> RunResult:
-    """Train and evaluate an experiment with one seed.
+    """Train and evaluate an experiment with one seed, in every process that torchrun started.
 
     Goes on from the newest checkpoint of the same run in `directory`, and leaves there a
     checkpoint of the trained model.
 
     Raises:
-        InvalidInput: the config does not fit the data, such as too few tokens.
+        InvalidInput: the config does not fit the data, such as too few tokens, or the number of
+            processes.
         DataUnavailable: the corpus, the tokenizer or a task cannot be read.
         Diverged: the loss is no longer finite.
         OutOfMemory: the device or the track's cap is too small.
-        BudgetExceeded: the run costs more than the track allows.
+        BudgetExceeded: the run costs more than the track allows, or compiling alone costs all
+            that it may.
         Interrupted: the reporter asked to stop; what was done is kept.
     """
     # Asked once and kept: what runs is the code of now, whatever is checked out meanwhile.
     code_commit()
-    device = select_device(environment.device)
+    device = select_device(environment.device, local_rank())
     memory_gib = spec.budget.memory_gib
     cap_bytes = cap_memory(device, round(memory_gib * GIB) if memory_gib else None)
-    clock = Clock(device)
-    with out_of_memory_named(cap_bytes):
-        with clock.measure("data"):
+    with out_of_memory_named(cap_bytes), joined(device, spec.sharding) as processes:
+        clock = Clock(device, processes.agree)
+        with clock.measure("data"), processes.main_first():
             measurement = open_data(spec.experiment, environment, reporter)
-        compiled = device.type == "cuda"
-        trainer = _trainer(spec, measurement, device, compiled, clock, reporter)
+        agreed = AgreedReporter(reporter, processes)
+        is_compiled = device.type == "cuda"
+        trainer = _trainer(spec, measurement, device, is_compiled, clock, agreed, processes)
         trainer.warm_up()
-        checkpoint = load_newest_checkpoint(directory, spec)
-        if checkpoint is not None:
-            trainer.resume(checkpoint)
-        trainer.train(_chunk_end(spec, directory, reporter, trainer, clock, device))
-        if checkpoint is None or checkpoint.step < trainer.step:
-            save_checkpoint(directory, spec, trainer.checkpoint())
+        resumed_step = _resume(spec, directory, trainer, processes)
+        trainer.train(_chunk_end(spec, directory, agreed, trainer, clock, device, processes))
+        if resumed_step < trainer.step:
+            _save(spec, directory, trainer, processes)
         score = trainer.validate()
-        with clock.measure("eval"):
-            tasks = score_tasks(trainer.model, spec.experiment, measurement, device, reporter)
-    tokens = trainer.step * spec.experiment.training.tokens_per_step
+        with clock.measure("eval"), trainer.evaluated_weights():
+            tasks = score_tasks(
+                trainer.scorer(many_shapes=True), spec.experiment, measurement, device, agreed
+            )
+        peak_bytes = round(processes.largest(peak_memory_bytes(device)))
     return RunResult(
         seed=spec.seed,
         steps=trainer.step,
-        tokens=tokens,
+        tokens=trainer.tokens,
         stopped_early=trainer.stopped_early,
         val_loss=score.loss,
         val_accuracy=score.accuracy,
         val_bpb=score.bits_per_byte,
         tasks=tasks,
         timing=Timing(**{f"{part}_seconds": time for part, time in clock.seconds.items()}),
-        tokens_per_second=tokens / clock.seconds["train"],
-        peak_memory_bytes=peak_memory_bytes(device),
+        tokens_per_second=trainer.tokens / clock.seconds["train"],
+        peak_memory_bytes=peak_bytes,
         num_parameters=sum(p.numel() for p in trainer.model.parameters()),
-        provenance=provenance(device, compiled, cap_bytes, measurement.identity),
+        provenance=provenance(device, is_compiled, cap_bytes, measurement.identity, processes.size),
     )
 
 
@@ -91,43 +100,65 @@ def _trainer(
     spec: RunSpec,
     measurement: Measurement,
     device: torch.device,
-    compiled: bool,
+    is_compiled: bool,
     clock: Clock,
     reporter: Reporter,
+    processes: Processes,
 ) -> Trainer:
     return Trainer(
         experiment=spec.experiment,
         seed=spec.seed,
+        separator_id=measurement.corpus.tokenizer.separator_id,
         loader=RowLoader(measurement.corpus.train, spec.experiment.training, spec.seed),
         validation=measurement.validation,
+        pace=build_pace(spec, device_name(device), clock, processes.size),
         device=device,
-        compiled=compiled,
+        is_compiled=is_compiled,
         clock=clock,
         reporter=reporter,
+        processes=processes,
     )
+
+
+def _resume(spec: RunSpec, directory: Path, trainer: Trainer, processes: Processes) -> int:
+    """Go on from the newest checkpoint that the first process finds; return its step, or 0."""
+    checkpoint = load_newest_checkpoint(directory, spec) if processes.is_main else None
+    step = round(processes.agree(checkpoint.step if checkpoint else 0))
+    if step and checkpoint is None:
+        checkpoint = read_checkpoint(checkpoint_folder(directory, step))
+    if checkpoint is not None:
+        trainer.resume(checkpoint)
+    return step
+
+
+def _save(spec: RunSpec, directory: Path, trainer: Trainer, processes: Processes) -> None:
+    checkpoint = trainer.checkpoint()
+    if processes.is_main:
+        save_checkpoint(directory, spec, checkpoint)
 
 
 def _chunk_end(
     spec: RunSpec,
     directory: Path,
-    reporter: Reporter,
+    reporter: AgreedReporter,
     trainer: Trainer,
     clock: Clock,
     device: torch.device,
+    processes: Processes,
 ) -> Callable[[], None]:
     """What happens between chunks of steps: the price, a checkpoint, a request to stop."""
-    meter = CostMeter(spec, device_name(device), clock)
+    meter = CostMeter(spec, device_name(device), clock, processes.size)
     last_saved = time.monotonic()
 
     def chunk_end() -> None:
         nonlocal last_saved
         meter.check()
         stop = reporter.should_stop() and not trainer.finished
-        if stop or time.monotonic() - last_saved >= CHECKPOINT_SECONDS:
-            save_checkpoint(directory, spec, trainer.checkpoint())
+        if stop or processes.agree(time.monotonic() - last_saved) >= CHECKPOINT_SECONDS:
+            _save(spec, directory, trainer, processes)
             last_saved = time.monotonic()
         if stop:
-            total = spec.experiment.training.num_steps
+            total = trainer.expected_steps
             raise Interrupted(f"stopped after step {trainer.step} of {total}; a checkpoint is kept")
 
     return chunk_end

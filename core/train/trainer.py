@@ -5,16 +5,16 @@ Shape suffixes: B batch, T time, R validation rows.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.data.loader import RowLoader
-from core.errors import Diverged
+from core.data.loader import Prefetcher, RowLoader
 from core.eval.language_modeling import (
     LanguageModelingScore,
     evaluate_language_modeling,
@@ -22,18 +22,35 @@ from core.eval.language_modeling import (
 )
 from core.eval.log_likelihood import Scorer, autocast, next_token_scores, scorer
 from core.model.transformer import Transformer
-from core.optim.muon import orthogonalize
+from core.optim.muon import StackUpdate, update_stack
 from core.optim.param_groups import build_optimizers
 from core.optim.schedule import learning_rate_factor
+from core.optim.share_update import ShareUpdate
+from core.optim.weight_average import WeightAverage
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import Phase
 from core.schema.result import MetricPoint
+from core.tensor_shares import full_tensors
 from core.train.checkpoint import Checkpoint
 from core.train.clock import Clock
+from core.train.compilation import compiled
+from core.train.distributed import ALONE, Processes, check_batches
+from core.train.model_state import (
+    build_model,
+    load_model_state,
+    model_state,
+    random_states,
+    seed_process,
+    set_random_states,
+)
+from core.train.optimizer_state import load_optimizer_state, optimizer_state
+from core.train.pace import Pace
+from core.train.parallel_model import ParallelModel
 from core.train.reporter import Reporter
+from core.train.step_graph import StepGraph
+from core.train.step_record import StepRecord, metric_points
+from core.training_plan import StepShape
 
-MAX_RECORDED_STEPS = 1000
-CHUNK_STEPS = 10
 CHUNK_SECONDS = 2.0
 
 
@@ -45,15 +62,6 @@ class Validation(NamedTuple):
     """UTF-8 bytes of the tokens that are predicted."""
 
 
-class _Recorded(NamedTuple):
-    """A step whose numbers may still be on their way from the device."""
-
-    step: int
-    loss: Tensor
-    gradient_norm: Tensor
-    factor: float
-
-
 class Trainer:
     """A model, its optimizers, and how far they are through the budget."""
 
@@ -61,63 +69,96 @@ class Trainer:
         self,
         experiment: ExperimentConfig,
         seed: int,
+        separator_id: int,
         loader: RowLoader,
         validation: Validation,
+        pace: Pace,
         device: torch.device,
-        compiled: bool,
+        is_compiled: bool,
         clock: Clock,
         reporter: Reporter,
+        processes: Processes = ALONE,
     ) -> None:
+        """Build a model, the same in every process.
+
+        Raises:
+            InvalidInput: the processes cannot share out a batch evenly.
+        """
+        check_batches(experiment.training, processes.size)
         self.step = 0
+        self.tokens = 0
         self.stopped_early = False
-        self.model = build_model(experiment, seed).to(device)
+        self.model = build_model(experiment, seed, separator_id)
         self._experiment = experiment
-        self._loader = loader
+        self._seed = seed
+        self._batches = Prefetcher(loader, pinned=device.type == "cuda")
         self._validation = validation
+        self._pace = pace
+        self._spent = 0.0
         self._device = device
         self._clock = clock
         self._reporter = reporter
         self._best_loss = math.inf
         self._evaluations_without_gain = 0
         self._validated: tuple[int, LanguageModelingScore] | None = None
-        self._losses = _compile(self.model.losses) if compiled else self.model.losses
-        self._optimizers = build_optimizers(
-            self.model,
-            experiment.optimizer,
-            _compile(orthogonalize) if compiled else orthogonalize,
+        self._processes = processes
+        self._parallel = ParallelModel(
+            self.model, processes, device, experiment.training.precision, is_compiled
         )
-        score = _compile(next_token_scores) if compiled else next_token_scores
-        self._score: Scorer = scorer(self.model, device, experiment.training.precision, score)
+        self._optimizers = build_optimizers(
+            self.model, experiment.optimizer, _stack_update(processes, is_compiled)
+        )
+        self._records_steps = is_compiled and device.type == "cuda" and processes.size == 1
+        self._graphs: dict[StepShape, StepGraph] = {}
+        seed_process(seed, processes.rank)
+        decay = experiment.optimizer.ema_decay
+        self._average = WeightAverage(self.model, decay) if decay else None
+        self._score = self.scorer(many_shapes=False)
 
     @property
     def finished(self) -> bool:
         """Whether no step is left."""
-        return self.stopped_early or self.step >= self._experiment.training.num_steps
+        return self.stopped_early or self._spent >= 1.0
+
+    @property
+    def expected_steps(self) -> int:
+        """Steps of the whole run, as far as can be foreseen."""
+        return self.step if self._spent >= 1.0 else self._pace.expected_steps(self.step)
+
+    def scorer(self, many_shapes: bool) -> Scorer:
+        """Scoring by this model, which every process must ask for at the same time.
+
+        Args:
+            many_shapes: as for `ParallelModel.score`.
+        """
+        own = scorer(
+            self.model,
+            self._device,
+            self._experiment.training.precision,
+            lambda _, tokens_BT: self._parallel.score(next_token_scores, tokens_BT, many_shapes),
+        )
+        return self._processes.shared_scorer(own)
 
     def warm_up(self) -> None:
-        """Compile and allocate by one step and one validation batch on dummy tokens.
+        """Compile and allocate by a step of each shape and a validation batch on dummy tokens.
 
         Afterwards weights, optimizers and random number generators are as before.
         """
-        training = self._experiment.training
         self._reporter.phase(Phase.COMPILING, 0, 1)
         with self._clock.measure("compile"):
             random_state = random_states(self._device)
-            weights = {
-                name: parameter.detach().cpu().clone()
-                for name, parameter in self.model.named_parameters()
-            }
-            tokens_BT = torch.randint(
-                self._experiment.model.vocab_size, (training.batch_size, training.sequence_length)
-            )
-            self._optimizer_step(tokens_BT, factor=0.0)
+            state = {name: tensor.cpu().clone() for name, tensor in model_state(self.model).items()}
+            self.model.train()
+            for shape in self._pace.shapes:
+                self._warm_up_step(shape)
             rows_RT = self._validation.rows_RT
             num_rows, length = rows_RT.shape
             batch = rows_RT[: validation_batch_size(num_rows, length, self._device)]
             self._evaluate(Validation(batch, 1), lambda *_: None)
-            load_weights(self.model, weights)
-            self._optimizers.muon.state.clear()
-            self._optimizers.adamw.state.clear()
+            load_model_state(self.model, state)
+            self._optimizers.clear()
+            if self._average is not None:
+                self._average.load(state)
             set_random_states(self._device, random_state)
         self._reporter.phase(Phase.COMPILING, 1, 1)
 
@@ -130,9 +171,12 @@ class Trainer:
 
         Raises:
             Diverged: loss or gradient is no longer finite.
+            BudgetExceeded: nothing of the budget is left for training.
         """
-        num_steps = self._experiment.training.num_steps
-        self._reporter.phase(Phase.TRAINING, self.step, num_steps)
+        if self._records_steps and not self.finished:
+            with self._clock.measure("compile"):
+                self._record_steps()
+        self._reporter.phase(Phase.TRAINING, self.step, self.expected_steps)
         while not self.finished:
             points = self._train_chunk()
             if self._validation_due():
@@ -142,7 +186,7 @@ class Trainer:
                 points[-1] = points[-1].model_copy(update=measured)
             for point in points:
                 self._reporter.metric(point)
-            self._reporter.phase(Phase.TRAINING, self.step, num_steps)
+            self._reporter.phase(Phase.TRAINING, self.step, self.expected_steps)
             after_chunk()
 
     def validate(self) -> LanguageModelingScore:
@@ -152,7 +196,7 @@ class Trainer:
             Diverged: the loss is not a finite number.
         """
         if self._validated is None or self._validated[0] != self.step:
-            with self._clock.measure("eval"):
+            with self._clock.measure("eval"), self.evaluated_weights():
                 score = self._evaluate(
                     self._validation,
                     lambda done, total: self._reporter.phase(Phase.EVALUATING, done, total),
@@ -160,16 +204,39 @@ class Trainer:
             self._validated = (self.step, score)
         return self._validated[1]
 
+    @contextmanager
+    def evaluated_weights(self) -> Iterator[None]:
+        """Within the block the model has the weights that are evaluated, such as an average."""
+        if self._average is None:
+            yield
+        else:
+            with self._average.in_place():
+                yield
+
     def checkpoint(self) -> Checkpoint:
-        """All that it takes to go on from here."""
+        """All that it takes to go on from here; its weights are those that are evaluated.
+
+        Every process must take part, and the first one gets the tensors. They are whole, so that
+        any number of processes can go on.
+        """
+        keep = self._processes.is_main
+        own = full_tensors(model_state(self.model), keep)
+        averaged = full_tensors(self._average.weights, keep) if self._average is not None else {}
+        muon = optimizer_state(self.model, self._optimizers.muon, keep)
+        adamw = optimizer_state(self.model, self._optimizers.adamw, keep)
+        random, *others = self._processes.gather(random_states(self._device))
         return Checkpoint(
             step=self.step,
-            weights=dict(self.model.named_parameters()),
+            weights=own | averaged,
             state={
-                "muon": self._optimizers.muon.state_dict(),
-                "adamw": self._optimizers.adamw.state_dict(),
-                "random": random_states(self._device),
+                "trained_weights": {name: own[name] for name in averaged},
+                "muon": muon,
+                "adamw": adamw,
+                "random": random,
+                "random_of_others": others,
                 "seconds": dict(self._clock.seconds),
+                "tokens": self.tokens,
+                "spent": self._spent,
                 "best_loss": self._best_loss,
                 "evaluations_without_gain": self._evaluations_without_gain,
                 "stopped_early": self.stopped_early,
@@ -180,93 +247,111 @@ class Trainer:
         """Go on from a checkpoint; training and evaluation time count on."""
         state = checkpoint.state
         self.step = checkpoint.step
-        load_weights(self.model, checkpoint.weights)
-        self._optimizers.muon.load_state_dict(state["muon"])
-        self._optimizers.adamw.load_state_dict(state["adamw"])
-        set_random_states(self._device, state["random"])
+        self.tokens = state["tokens"]
+        self._spent = state["spent"]
+        load_model_state(self.model, {**checkpoint.weights, **state["trained_weights"]})
+        if self._average is not None:
+            self._average.load(checkpoint.weights)
+        load_optimizer_state(self.model, self._optimizers.muon, state["muon"])
+        load_optimizer_state(self.model, self._optimizers.adamw, state["adamw"])
+        random = [state["random"], *state["random_of_others"]]
+        if self._processes.rank < len(random):
+            set_random_states(self._device, random[self._processes.rank])
+        else:
+            seed_process(self._seed + self.step, self._processes.rank)
         self._clock.seconds["train"] = state["seconds"]["train"]
         self._clock.seconds["eval"] = state["seconds"]["eval"]
         self._best_loss = state["best_loss"]
         self._evaluations_without_gain = state["evaluations_without_gain"]
         self.stopped_early = state["stopped_early"]
 
+    def _warm_up_step(self, shape: StepShape) -> None:
+        """Do a step of a shape; if its time matters, another one, which compiles nothing."""
+        tokens_BT = torch.randint(self._experiment.model.vocab_size, shape)
+        self._optimizer_step(tokens_BT, factor=0.0, spent=0.0)
+        if self._pace.needs_timing:
+            self._clock.synchronize()
+            started = time.perf_counter()
+            self._optimizer_step(tokens_BT, factor=0.0, spent=0.0)
+            self._clock.synchronize()
+            self._pace.timed(shape, self._processes.agree(time.perf_counter() - started))
+
     def _train_chunk(self) -> list[MetricPoint]:
         """Do steps up to the next boundary, or for two seconds; return their metrics."""
-        num_steps = self._experiment.training.num_steps
-        record_every = math.ceil(num_steps / MAX_RECORDED_STEPS)
         interval = self._experiment.evaluation.interval_steps
-        end = min(
-            (self.step // (CHUNK_STEPS * record_every) + 1) * CHUNK_STEPS * record_every,
-            (self.step // interval + 1) * interval,
-            num_steps,
-        )
-        recorded: list[_Recorded] = []
-        first_step, seconds_before = self.step, self._clock.seconds["train"]
+        ahead = self._pace.ahead(self.step)[: interval - self.step % interval]
+        done: list[StepRecord] = []
+        first_step = self.step
+        seconds_before = self._clock.seconds["train"]
         self.model.train()
         with self._clock.measure("train"):
             started = time.perf_counter()
-            while self.step < end:
-                factor = learning_rate_factor(self._experiment.schedule, self.step, num_steps)
-                loss, norm = self._optimizer_step(self._loader.batch(self.step), factor)
+            for planned in ahead:
+                tokens_BT = self._batches.batch(self.tokens, planned.shape)
+                factor = learning_rate_factor(
+                    self._experiment.schedule, planned.spent_before, planned.spent_after
+                )
+                loss, norm = self._optimizer_step(tokens_BT, factor, planned.spent_before)
                 self.step += 1
-                late = time.perf_counter() - started > CHUNK_SECONDS
-                if self.step % record_every == 0 or self.step == end or late:
-                    recorded.append(_Recorded(self.step, loss, norm, factor))
-                if late:
+                self.tokens += planned.shape.tokens
+                self._spent = planned.spent_after
+                is_recorded = planned.is_recorded or self._validation_due()
+                done.append(
+                    StepRecord(
+                        self.step, self.tokens, planned.shape, loss, norm, factor, is_recorded
+                    )
+                )
+                if self._processes.agree(time.perf_counter() - started) > CHUNK_SECONDS:
                     break
         seconds = self._clock.seconds["train"] - seconds_before
-        return self._points(recorded, first_step, seconds_before, seconds)
+        per_step = seconds / (self.step - first_step)
+        self._pace.timed(ahead[0].shape, per_step)
+        return metric_points(done, seconds_before, per_step, self._experiment.optimizer)
 
-    def _optimizer_step(self, tokens_BT: Tensor, factor: float) -> tuple[Tensor, Tensor]:
-        """One step; returns mean loss and gradient norm, still on the device."""
-        training, optimizer = self._experiment.training, self._experiment.optimizer
+    def _optimizer_step(
+        self, tokens_BT: Tensor, factor: float, spent: float
+    ) -> tuple[Tensor, Tensor]:
+        """One step; returns mean loss and gradient norm, still on the device.
+
+        Args:
+            factor: share of the peak learning rates.
+            spent: share of the budget that is spent before the step.
+        """
+        parts = self._experiment.training.gradient_accumulation_steps
+        self._optimizers.set_rates(factor, spent)
+        graph = self._graphs.get(StepShape(*tokens_BT.shape))
+        tokens_BT = self._processes.own_rows(tokens_BT, parts)
+        if graph is not None:
+            loss, norm = graph(tokens_BT)
+        else:
+            loss, norm = self._update_weights(tokens_BT.to(self._device, non_blocking=True))
+        if self._average is not None:
+            self._average.update(self.step + 1)
+        return self._processes.mean(loss), norm
+
+    def _update_weights(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss, gradients and update, all on the device; returns mean loss and gradient norm."""
+        training = self._experiment.training
         parts = training.gradient_accumulation_steps
-        if self._device.type == "cuda":
-            tokens_BT = tokens_BT.pin_memory().to(self._device, non_blocking=True)
         total = torch.zeros((), device=self._device)
-        for part_BT in tokens_BT.chunk(parts):
-            with autocast(self._device, training.precision):
-                loss, balance = self._losses(part_BT)
-            ((loss + balance) / parts).backward()
+        for part, part_BT in enumerate(tokens_BT.chunk(parts), start=1):
+            with self._parallel.accumulating(is_last=part == parts):
+                with autocast(self._device, training.precision):
+                    loss, auxiliary = self._parallel.train(Transformer.losses, part_BT)
+                ((loss + auxiliary) / parts).backward()
             total += loss.detach() / parts
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), optimizer.gradient_clip_norm)
-        self._optimizers.step(optimizer, factor)
+        norm = self._optimizers.step()
+        self.model.after_step()
         return total, norm
 
-    def _points(
-        self,
-        recorded: list[_Recorded],
-        first_step: int,
-        seconds_before: float,
-        seconds: float,
-    ) -> list[MetricPoint]:
-        """Metric points of a chunk, its time spread evenly over its steps."""
-        training, optimizer = self._experiment.training, self._experiment.optimizer
-        chunk_steps = self.step - first_step
-        points = []
-        for step, loss_tensor, norm_tensor, factor in recorded:
-            loss, norm = loss_tensor.item(), norm_tensor.item()
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise Diverged(
-                    f"step {step}: training loss {loss}, gradient norm {norm}; "
-                    "both must be finite numbers"
-                )
-            points.append(
-                MetricPoint(
-                    step=step,
-                    tokens=step * training.tokens_per_step,
-                    train_seconds=seconds_before + seconds * (step - first_step) / chunk_steps,
-                    train_loss=loss,
-                    learning_rate=optimizer.muon.learning_rate * factor,
-                    adamw_learning_rate=optimizer.adamw.learning_rate * factor,
-                    gradient_norm=norm,
-                    tokens_per_second=chunk_steps * training.tokens_per_step / seconds,
-                )
-            )
-        return points
+    def _record_steps(self) -> None:
+        """Record a step of each shape, to replay them from here on."""
+        self.model.train()
+        for shape in self._pace.shapes:
+            self._graphs[shape] = StepGraph(self._update_weights, shape)
 
     def _validation_due(self) -> bool:
-        at_end = self.step == self._experiment.training.num_steps
+        at_end = self._spent >= 1.0
         return at_end or self.step % self._experiment.evaluation.interval_steps == 0
 
     def _evaluate(
@@ -284,40 +369,13 @@ class Trainer:
         else:
             self._evaluations_without_gain += 1
         out_of_patience = 0 < patience <= self._evaluations_without_gain
-        steps_left = self.step < self._experiment.training.num_steps
-        self.stopped_early = out_of_patience and steps_left
+        self.stopped_early = out_of_patience and self._spent < 1.0
 
 
-def build_model(experiment: ExperimentConfig, seed: int) -> Transformer:
-    """A model on the processor whose weights the seed decides, whatever device it moves to."""
-    torch.manual_seed(seed)
-    longest = max(experiment.training.sequence_length, experiment.evaluation.sequence_length)
-    return Transformer(experiment.model, longest)
+def _stack_update(processes: Processes, is_compiled: bool) -> StackUpdate:
+    """Muon's update of whole parameters, or of this process's shares of them."""
 
+    def prepared(function: Callable[..., Any]) -> Callable[..., Any]:
+        return compiled(function) if is_compiled else function
 
-def load_weights(model: Transformer, weights: Mapping[str, Tensor]) -> None:
-    """Copy named parameters into a model; every parameter must be among them."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
-
-
-def random_states(device: torch.device) -> dict[str, Tensor]:
-    """States of the generators that dropout and router noise draw from."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_random_states(device: torch.device, states: dict[str, Tensor]) -> None:
-    """Put back what `random_states` returned."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
-
-
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile for each exact shape."""
-    compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
-    return compiled
+    return ShareUpdate(prepared) if processes.is_sharded else prepared(update_stack)

@@ -50,6 +50,7 @@ def train(
     from core.schema.track import listed_price
     from core.tracks import load_tracks
     from runner.authoring import parent_config
+    from runner.launch import num_processes
     from runner.runs.local_run import local_environment, plan_run, train_here
     from runner.runs.run_folder import RunFolder
     from runner.settings import read_settings
@@ -63,20 +64,21 @@ def train(
     folder = RunFolder(output or settings.directory / "local" / run.spec.run_id)
     environment = local_environment(settings, mirror, device.value)
     set_up_logging(messages)
-    messages.print(f"Training {run.spec.track} with seed {run.spec.seed} in {folder.path}")
+    processes = num_processes(run.spec, device.value)
+    where = f"{folder.path} on {processes} GPUs" if processes > 1 else folder.path
+    messages.print(f"Training {run.spec.track} with seed {run.spec.seed} in {where}")
     if run.closed_settings:
         closed = ", ".join(run.closed_settings)
         messages.print(f"The track would not rank this run: it fixes {closed}.")
 
     from core.train.run import run as train_run
 
-    result = train_here(run, folder, environment, open_display(messages), train_run)
+    result = train_here(run, folder, environment, open_display(messages), train_run, processes)
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
         return
     price = listed_price(run.spec.prices_usd_per_hour, result.provenance.device)
-    paid_seconds = result.timing.compile_seconds + result.timing.train_seconds
-    cost = None if price is None else price * paid_seconds / 3600
+    cost = None if price is None else result.cost_usd(price)
     print_pairs(output_console(), [*result_rows(result, cost), ("files", str(folder.path))])
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import JsonValue
 
@@ -26,11 +25,12 @@ from runner.runs.mirror_file import read_mirror
 from runner.runs.plot import plot_metrics
 from runner.runs.reporter import BothReporter, DisplayReporter, FileReporter
 from runner.runs.run_folder import RunFolder
+from runner.runs.run_in_child import train_in_child
 from runner.settings import RunnerSettings
 from runner.stopping import StopRequest
 from runner.terminal.display import Display
+from runner.work.device import DeviceName
 
-DeviceName = Literal["auto", "cpu", "cuda"]
 ParentConfig = Callable[[str], ExperimentConfig]
 
 MAX_OVERRIDE_BYTES = 4096
@@ -85,6 +85,8 @@ def plan_run(
         seed=chosen_seed,
         budget=rules.budget,
         prices_usd_per_hour=rules.prices_usd_per_hour,
+        max_devices=rules.max_devices,
+        sharding=rules.sharding,
     )
     return LocalRun(spec, tuple(closed))
 
@@ -107,11 +109,19 @@ def read_assignments(assignments: Sequence[str]) -> dict[str, JsonValue]:
 
 
 def train_here(
-    run: LocalRun, folder: RunFolder, environment: RunEnvironment, display: Display, train: Train
+    run: LocalRun,
+    folder: RunFolder,
+    environment: RunEnvironment,
+    display: Display,
+    train: Train,
+    processes: int = 1,
 ) -> RunResult:
     """Train, or go on from the folder's checkpoint, and leave result, metrics and plots there.
 
     A folder that already has the run's result is only read.
+
+    Args:
+        processes: one trains here by `train`; several train as a worker's child does.
 
     Raises:
         OtherRun: the folder belongs to another run.
@@ -123,10 +133,13 @@ def train_here(
     with folder.lock():
         folder.prepare(run.spec, environment)
         result = folder.result()
-        if result is None:
+        if result is None and processes == 1:
             result = _train(run.spec, folder, environment, display, train)
             folder.write_result(result)
-        plot_metrics(folder.metrics(), folder.path)
+    if result is None:
+        # The processes hold the folder themselves.
+        result = train_in_child(folder, display)
+    plot_metrics(folder.metrics(), folder.path)
     return result
 
 

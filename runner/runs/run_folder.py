@@ -184,7 +184,8 @@ def tail_lines(path: Path, max_bytes: int) -> list[str]:
 
 def replace_file(path: Path, text: str, durable: bool = True) -> None:
     """Write a file in one step: a reader, or a crash, meets the old or the new one."""
-    part = path.with_name(f"{path.name}.part")
+    # Several processes of one run may fail at once.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with part.open("w", encoding="utf-8") as file:
         file.write(text)
         if durable:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.errors import InvalidInput
-from core.estimate import Estimate
+from core.estimate.cost import Estimate
 from core.proposal import Proposal
 from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.overrides import Change
@@ -99,10 +99,26 @@ def estimate_rows(estimate: Estimate) -> Rows:
     """What a config would cost."""
     yield "parameters", f"{estimate.num_parameters:,} ({estimate.num_active_parameters:,} active)"
     yield "training FLOPs", f"{estimate.training_flops:.3g}"
-    yield "memory, roughly", write_bytes(estimate.memory_bytes)
-    for gpu, seconds in estimate.train_seconds.items():
-        cost = write_dollars(estimate.cost_usd[gpu])
-        yield f"training on {gpu}, roughly", f"{write_duration(seconds)}, {cost}"
+    parts = sorted(estimate.memory_parts.items(), key=lambda part: part[1], reverse=True)
+    largest = ", ".join(f"{name.replace('_', ' ')} {write_bytes(size)}" for name, size in parts[:3])
+    yield "memory, roughly", f"{write_bytes(estimate.memory_bytes)}: {largest}, …"
+    for gpu, dollars in estimate.cost_usd.items():
+        basis = "" if gpu in estimate.measured_gpus else ", unmeasured"
+        cost = f"{_write_course(estimate, gpu)}, {write_dollars(dollars)}{basis}"
+        yield f"training on {gpu}", cost
+    if set(estimate.cost_usd) - set(estimate.measured_gpus):
+        yield "unmeasured", "scaled from measured GPUs by the vendors' rates"
+
+
+def _write_course(estimate: Estimate, gpu: str) -> str:
+    """Training time with its range, or what a budget in dollars buys, with its range."""
+    time = write_duration(estimate.train_seconds[gpu])
+    fewest, most = estimate.train_tokens_range[gpu]
+    if fewest < most:
+        tokens = f"{estimate.train_tokens[gpu] / 1e6:,.0f} million tokens"
+        return f"{tokens} ({fewest / 1e6:,.0f} to {most / 1e6:,.0f}) in {time}"
+    shortest, longest = map(write_duration, estimate.train_seconds_range[gpu])
+    return f"{time} ({shortest} to {longest})"
 
 
 def change_rows(changes: Sequence[Change]) -> Rows:
@@ -120,7 +136,7 @@ def result_rows(result: RunResult, cost_usd: float | None) -> Rows:
     yield "bits per byte", f"{result.val_bpb:.4f}"
     yield from task_rows(result.tasks)
     yield "training", f"{write_duration(timing.train_seconds)}, {result.steps:,} steps"
-    yield "speed", f"{result.tokens_per_second:,.0f} tokens/s on {result.provenance.device}"
+    yield "speed", f"{result.tokens_per_second:,.0f} tokens/s on {result.provenance.devices}"
     yield "compilation", write_duration(timing.compile_seconds)
     yield "evaluation", write_duration(timing.eval_seconds)
     yield "peak memory", write_quantity("bytes", result.peak_memory_bytes)

@@ -9,6 +9,8 @@ QUERY = "--query-gpu=name,memory.total"
 QUERY_SECONDS = 20.0
 MEBIBYTE = 1024**2
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+
 
 @dataclass(frozen=True)
 class Device:
@@ -22,7 +24,7 @@ class Device:
     """Whether it is a CUDA GPU."""
 
 
-def find_device(wanted: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
+def find_device(wanted: DeviceName = "auto") -> Device:
     """The first visible GPU, or else the processor.
 
     `CUDA_VISIBLE_DEVICES` is followed. With `cuda`, a machine on which `nvidia-smi` does not
@@ -30,34 +32,42 @@ def find_device(wanted: Literal["auto", "cpu", "cuda"] = "auto") -> Device:
     """
     if wanted == "cpu":
         return _processor()
-    gpu = _first_gpu()
-    if gpu is not None:
-        return gpu
+    gpus = _visible_gpus()
+    if gpus:
+        return gpus[0]
     return _processor() if wanted == "auto" else Device("unknown GPU", 0, has_cuda=True)
 
 
-def _first_gpu() -> Device | None:
+def num_gpus(wanted: DeviceName = "auto") -> int:
+    """Visible GPUs that can train together: all if they are of one model, else the first."""
+    gpus = [] if wanted == "cpu" else _visible_gpus()
+    return len(gpus) if len(set(gpus)) == 1 else min(1, len(gpus))
+
+
+def _visible_gpus() -> list[Device]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
-        return None
+        return []
     command = ["nvidia-smi", QUERY, "--format=csv,noheader,nounits"]
     if visible is not None:
-        command.append(f"--id={visible.split(',')[0].strip()}")
+        command.append(f"--id={visible.replace(' ', '')}")
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=QUERY_SECONDS, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return None
-    return parse_gpu(answer)
+        return []
+    return parse_gpus(answer)
 
 
-def parse_gpu(answer: str) -> Device | None:
-    """The first GPU of an answer of `nvidia-smi`, one line `name, mebibytes` for each."""
-    name, _, memory = answer.strip().partition("\n")[0].rpartition(", ")
-    if not name or not memory.strip().isdigit():
-        return None
-    return Device(name.strip(), int(memory) * MEBIBYTE, has_cuda=True)
+def parse_gpus(answer: str) -> list[Device]:
+    """GPUs of an answer of `nvidia-smi`, one line `name, mebibytes` for each."""
+    gpus = []
+    for line in answer.splitlines():
+        name, _, memory = line.rpartition(", ")
+        if name.strip() and memory.strip().isdigit():
+            gpus.append(Device(name.strip(), int(memory) * MEBIBYTE, has_cuda=True))
+    return gpus
 
 
 def _processor() -> Device:

@@ -11,11 +11,11 @@ from core.version import code_commit
 from runner.api.client import WorkerClient
 from runner.api.transport import Transport
 from runner.errors import BadSettings
-from runner.runs.local_run import DeviceName, local_environment
+from runner.runs.local_run import local_environment
 from runner.settings import RunnerSettings
 from runner.stopping import StopRequest
 from runner.terminal.display import open_display
-from runner.work.device import find_device
+from runner.work.device import DeviceName, find_device
 from runner.work.worker import Worker, WorkerOptions
 
 RETRY_SECONDS = 2.0

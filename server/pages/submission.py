@@ -155,7 +155,7 @@ def run_time(result: RunResult) -> RunTime:
         start += width
     return RunTime(
         seed=result.seed,
-        device=result.provenance.device,
+        device=result.provenance.devices,
         phases=tuple(phases),
         total_seconds=total,
     )

@@ -5,9 +5,11 @@ import pytest
 
 from core.errors import InvalidInput
 from core.proposal import propose, read_submission
-from core.schema.overrides import experiment_hash
+from core.schema.model_config import ModelConfig
+from core.schema.overrides import experiment_hash, find_field
 from core.schema.track import listed_price
 from core.tracks import BASELINES, find_track, load_baseline_results, load_tracks
+from core.training_plan import plan
 
 SUBMISSIONS = BASELINES.parent / "submissions"
 
@@ -25,9 +27,24 @@ def test_committed_results_belong_to_the_tracks_base_config(name):
     identity = experiment_hash(name, track.rules.version, track.base)
     for run in runs:
         assert run.experiment_hash == identity
-        assert run.result.tokens == (
-            track.base.training.num_steps * track.base.training.tokens_per_step
-        )
+        assert run.result.tokens == plan(track.base.training).num_tokens
+
+
+def test_the_identity_of_the_measured_baseline_never_changes():
+    track = load_tracks()["gpu_24gb"]
+    identity = experiment_hash("gpu_24gb", track.rules.version, track.base)
+    assert identity == "c73568bfbb571804a3c2d26eee4ee79b2c13fe34ad9ef9e26ab95dac88e716a7"
+
+
+@pytest.mark.parametrize("track", load_tracks().values(), ids=load_tracks())
+def test_every_open_setting_exists(track):
+    assert all(find_field(tuple(name.split("."))) for name in track.rules.open_settings)
+
+
+@pytest.mark.parametrize("track", load_tracks().values(), ids=load_tracks())
+def test_every_setting_of_the_model_but_the_vocabulary_is_open(track):
+    closed = {name for name in ModelConfig.model_fields if not track.rules.is_open(f"model.{name}")}
+    assert closed == {"vocab_size"}
 
 
 @pytest.mark.parametrize("path", sorted(SUBMISSIONS.glob("*.yaml")), ids=lambda path: path.stem)

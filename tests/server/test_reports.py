@@ -155,6 +155,16 @@ def test_a_result_is_stored_with_its_key_and_its_cost(client: TestClient, sessio
     assert status["cost_usd"] == pytest.approx(0.001)
 
 
+def test_every_device_of_a_run_is_paid_for(client: TestClient, session: Session) -> None:
+    receipt = submit(client)
+    result = run_result(1000, 2.5, train_seconds=84.0, compile_seconds=6.0)
+    four = result.provenance.model_copy(update={"num_devices": 4})
+    send_result(client, claim_one(client), result.model_copy(update={"provenance": four}))
+    # Four times 90 s at 0.04 $/h.
+    assert session.get_one(Run, receipt.run_id).cost_usd == pytest.approx(0.004)
+    assert "4 × cpu" in client.get(f"/submissions/{receipt.submission_id}").text
+
+
 def test_a_device_without_a_price_has_no_cost(client: TestClient, session: Session) -> None:
     submit(client)
     send_result(client, claim_one(client), run_result(device="Abacus 9000"))

@@ -1,8 +1,9 @@
+import pytest
 import torch
 
 from core.eval.log_likelihood import next_token_scores, scorer
 from core.model.transformer import Transformer
-from core.schema.experiment import AttentionConfig, FeedForwardConfig, ModelConfig
+from core.schema.model_config import AttentionConfig, FeedForwardConfig, ModelConfig
 
 CONFIG = ModelConfig(
     vocab_size=40,
@@ -13,13 +14,17 @@ CONFIG = ModelConfig(
 )
 
 
-def model():
+def model(**changes):
     torch.manual_seed(0)
-    return Transformer(CONFIG, 12).eval()
+    return Transformer(CONFIG.model_copy(update=changes), 12).eval()
 
 
-def test_scores_are_log_probabilities_of_the_next_token():
-    network, tokens = model(), torch.randint(40, (3, 12))
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"logit_soft_cap": 0.5}, {"tie_embeddings": False, "extra_predictions": 1}],
+)
+def test_scores_are_log_probabilities_of_the_next_token(changes):
+    network, tokens = model(**changes), torch.randint(40, (3, 12))
     log_likelihood, is_top = next_token_scores(network, tokens)
     logits = network(tokens)[0].double()
     expected = logits[:, :-1].log_softmax(-1).gather(-1, tokens[:, 1:, None]).squeeze(-1)

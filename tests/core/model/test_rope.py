@@ -15,6 +15,15 @@ def test_pairs_turn_by_position_times_frequency():
     torch.testing.assert_close(turned, torch.tensor(expected))
 
 
+def test_channels_after_the_rotary_ones_pass():
+    # Head of 6, 4 of them rotary: pairs (0, 2) and (1, 3), frequencies 1 and 0.1.
+    rotary = RotaryEmbedding(4, max_sequence_length=8, base=100.0)
+    x = torch.tensor([1.0, 0.0, 0.0, 1.0, 5.0, -7.0]).expand(1, 8, 1, 6)
+    turned = rotary(x)[0, 3, 0]
+    expected = [math.cos(3.0), -math.sin(0.3), math.sin(3.0), math.cos(0.3), 5.0, -7.0]
+    torch.testing.assert_close(turned, torch.tensor(expected))
+
+
 def test_scores_depend_on_distance_alone():
     torch.manual_seed(0)
     rotary = RotaryEmbedding(8, max_sequence_length=32, base=10_000.0)

@@ -14,6 +14,7 @@ from core.schema.overrides import (
     resolve,
     setting_names,
 )
+from core.schema.training_config import BatchSizeStage
 from core.tracks import load_tracks
 
 BASE = load_tracks()["debug"].base
@@ -172,3 +173,112 @@ def test_a_setting_of_another_kind_of_source_is_named_by_its_path():
     assert problem.message == "there is no such key; allowed are kind, world_seed."
     (problem,) = problems({"data.source.kind": "files"}, rules=None)
     assert problem.text().startswith("data.source.path: is missing.")
+
+
+STAGES = "training.batch_size_stages"
+
+
+def test_a_list_of_groups_is_set_as_a_whole():
+    stages = [{"from_fraction": 0.5, "batch_size": 16}]
+    resolved = resolve(BASE, {STAGES: stages})
+    assert resolved.training.batch_size_stages == (
+        BatchSizeStage(from_fraction=0.5, batch_size=16),
+    )
+    (problem,) = problems({f"{STAGES}.0.batch_size": 16}, rules=None)
+    assert problem.text().startswith(
+        f"{STAGES}.0.batch_size: is inside a list, which is set as a whole; set {STAGES}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "path", "message"),
+    [
+        (
+            {"from_fraction": 2, "batch_size": 16},
+            "0.from_fraction",
+            "2 is not allowed: must be less than 1. (Share of the budget that is spent when it "
+            "begins)",
+        ),
+        (
+            {"from_fraction": 0.5, "batch_siz": 16},
+            "0.batch_siz",
+            "there is no such key; allowed are from_fraction, batch_size.",
+        ),
+        (
+            {"from_fraction": 0.5},
+            "0.batch_size",
+            "is missing. (Sequences in one optimizer step)",
+        ),
+    ],
+)
+def test_a_mistake_inside_a_list_is_named_by_its_place(entry, path, message):
+    found = {problem.path: problem for problem in problems({STAGES: [entry]}, rules=None)}
+    assert found[f"{STAGES}.{path}"].message == message
+
+
+def test_a_mistake_inside_a_list_has_the_line_of_its_key_or_its_entry():
+    place = ("training", "batch_size_stages")
+    lines = {place: 4, (*place, "0", "from_fraction"): 5}
+    found = problems({STAGES: [{"from_fraction": 2.0}]}, rules=None, lines=lines)
+    assert {problem.path: problem.line for problem in found} == {
+        f"{STAGES}.0.from_fraction": 5,
+        f"{STAGES}.0.batch_size": 5,
+    }
+
+
+def test_a_list_of_groups_is_no_group():
+    written = {STAGES: {"from_fraction": 0.5, "batch_size": 16}}
+    found = problems(written, rules=None)
+    assert [problem.path for problem in found] == [
+        f"{STAGES}.from_fraction",
+        f"{STAGES}.batch_size",
+    ]
+    assert all(problem.message.endswith(f"set {STAGES}.") for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where", "message"),
+    [
+        (
+            "model.feed_forward.layer_pattern",
+            ["expert", "dense"],
+            ".0",
+            "\"expert\" is not allowed: must be 'experts' or 'dense'.",
+        ),
+        (
+            "model.attention.value_embedding_pattern",
+            [True, 0],
+            ".1",
+            "0 is not allowed: must be true or false.",
+        ),
+        (
+            "model.attention.value_embedding_pattern",
+            [],
+            "",
+            "[] is not allowed: must have 1 or more entries. (Pattern of the layers that",
+        ),
+        (
+            STAGES,
+            [{"from_fraction": 0.1 * n, "batch_size": 8} for n in range(1, 10)],
+            "",
+            "is not allowed: must have 8 or fewer entries. (Later batch sizes, in order)",
+        ),
+        (
+            "model.attention.window_pattern",
+            16,
+            "",
+            "16 is not allowed: must be a list. (Pattern of how many",
+        ),
+    ],
+)
+def test_a_wrong_list_is_one_problem_with_the_lists_line(name, value, where, message):
+    (problem,) = problems({name: value}, {tuple(name.split(".")): 9})
+    assert problem.path == name + where
+    assert message in problem.message
+    assert problem.line == 9
+
+
+def test_a_message_is_one_line_whatever_the_docstring():
+    (problem,) = problems({"model.extra_predictions": 7})
+    assert "\n" not in problem.text()
+    assert "on the trunk's output and the shared head" in problem.text()

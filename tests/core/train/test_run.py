@@ -156,3 +156,37 @@ def test_a_run_that_becomes_too_expensive_is_stopped(environment, tmp_path):
     with pytest.raises(BudgetExceeded, match="the track allows"):
         run(dear, tmp_path, environment, Recorder())
     assert not list(Path(tmp_path).glob("checkpoint-*"))
+
+
+def test_the_saved_model_is_the_average_that_was_evaluated(environment, tmp_path):
+    settings = {
+        "optimizer.ema_decay": 0.9,
+        "training.weights": "bfloat16",
+        "training.precision": "bfloat16",
+        "training.sequence_length_stages": [{"from_fraction": 0.5, "sequence_length": 128}],
+        "model.feed_forward.balancing": "bias",
+    }
+    result = run(spec(experiment=resolve(BASE, settings)), tmp_path, environment, Recorder())
+    evaluation = evaluate_checkpoint(tmp_path, environment, Recorder())
+    assert evaluation.val_loss == result.val_loss
+    assert evaluation.tasks == result.tasks
+
+
+def test_a_budget_in_dollars_is_spent_and_not_exceeded_by_more_than_a_step(environment, tmp_path):
+    recorder = Recorder()
+    # A second costs a dollar; the run has a second and a half, of which warming up takes its part.
+    settings = {"training.tokens": 0, "training.dollars": 1.5}
+    rich = spec(experiment=resolve(BASE, settings), prices_usd_per_hour={"cpu": 3600.0})
+    result = run(rich, tmp_path, environment, recorder)
+    spent = result.timing.compile_seconds + result.timing.train_seconds
+    # Generous, because a step on a busy machine may take long.
+    assert 0.75 < spent < 2.5
+    assert result.tokens == result.steps * 128 > 0
+    assert recorder.points[-1].step == result.steps
+    assert recorder.points[-1].learning_rate == pytest.approx(0.1 * 0.03)
+
+
+def test_a_budget_in_dollars_needs_a_price(environment, tmp_path):
+    free = spec(experiment=resolve(BASE, {"training.tokens": 0, "training.dollars": 1.0}))
+    with pytest.raises(InvalidInput, match="lists no price for 'cpu'"):
+        run(free, tmp_path, environment, Recorder())

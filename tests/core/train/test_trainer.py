@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.loader import RowLoader
+from core.data.loader import Prefetcher, RowLoader
 from core.errors import Diverged
 from core.schema.overrides import resolve
 from core.tracks import load_tracks
 from core.train.clock import Clock
+from core.train.pace import DollarPace, FixedPace
 from core.train.trainer import Trainer, Validation
 
 BASE = resolve(
@@ -48,16 +49,24 @@ class Stop(Exception):
     pass
 
 
-def build(experiment=BASE, seed=1, recorder=None):
+def dollar_pace(experiment, clock):
+    """A second costs a dollar."""
+    return DollarPace(experiment.training, experiment.training.dollars, 3600.0, clock)
+
+
+def build(experiment=BASE, seed=1, recorder=None, clock=None):
+    """A trainer; with a clock, one whose budget is in dollars."""
     device = torch.device("cpu")
     return Trainer(
         experiment=experiment,
         seed=seed,
+        separator_id=0,
         loader=RowLoader(TOKENS, experiment.training, seed),
         validation=Validation(ROWS, 1000),
+        pace=FixedPace(experiment.training) if clock is None else dollar_pace(experiment, clock),
         device=device,
-        compiled=False,
-        clock=Clock(device),
+        is_compiled=False,
+        clock=clock or Clock(device),
         reporter=recorder or Recorder(),
     )
 
@@ -109,7 +118,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(stop_at):
     checkpoint = stopped.checkpoint()
     second = Recorder()
     resumed = build(seed=99, recorder=second)
-    resumed._loader = RowLoader(TOKENS, BASE.training, 1)
+    resumed._batches = Prefetcher(RowLoader(TOKENS, BASE.training, 1), pinned=False)
     resumed.warm_up()
     resumed.resume(checkpoint)
     train(resumed)
@@ -184,3 +193,164 @@ def test_early_stopping_waits_for_its_patience():
 def test_validation_does_not_depend_on_the_training_batch(batch_size):
     other = resolve(BASE, {"training.batch_size": batch_size, "training.sequence_length": 32})
     assert build(other).validate() == build().validate()
+
+
+EVERYTHING_THAT_HAS_STATE = {
+    "optimizer.ema_decay": 0.9,
+    "optimizer.muon.neuron_norm": True,
+    "optimizer.muon.momentum_warmup_fraction": 0.5,
+    "model.feed_forward.balancing": "bias",
+    "model.feed_forward.bias_update_rate": 0.5,
+    "training.weights": "bfloat16",
+    "training.precision": "bfloat16",
+    "training.batch_size_stages": [{"from_fraction": 0.4, "batch_size": 8}],
+    "training.sequence_length_stages": [{"from_fraction": 0.7, "sequence_length": 32}],
+}
+
+
+def test_with_every_kind_of_state_a_resumed_run_equals_an_uninterrupted_one():
+    experiment = resolve(BASE, EVERYTHING_THAT_HAS_STATE)
+    reference = train(build(experiment))
+    checkpoint = train(build(experiment), stop_at=9).checkpoint()
+    resumed = build(experiment)
+    resumed.warm_up()
+    resumed.resume(checkpoint)
+    train(resumed)
+    # Ten steps of 64 tokens, four of 128 and one of 256.
+    assert resumed.step == reference.step == 15
+    assert resumed.tokens == reference.tokens == 1408
+    assert torch.equal(weights(resumed), weights(reference))
+    assert resumed.validate() == reference.validate()
+    biases = [router.bias_E for router in routers(reference.model)]
+    assert all(bias.any() for bias in biases)
+    assert all(map(torch.equal, biases, [router.bias_E for router in routers(resumed.model)]))
+
+
+def routers(model):
+    return [block.feed_forward.router for block in model.blocks]
+
+
+def test_warm_up_with_every_kind_of_state_leaves_no_trace():
+    experiment = resolve(BASE, EVERYTHING_THAT_HAS_STATE)
+    plain = train(build(experiment), stop_at=9)
+    warmed = build(experiment)
+    warmed.warm_up()
+    train(warmed, stop_at=9)
+    assert torch.equal(weights(plain), weights(warmed))
+    assert plain.validate() == warmed.validate()
+
+
+def test_weights_gradients_and_state_are_bfloat16_if_asked_for():
+    trainer = train(build(resolve(BASE, EVERYTHING_THAT_HAS_STATE)), stop_at=1)
+    assert {p.dtype for p in trainer.model.parameters()} == {torch.bfloat16}
+    for optimizer in (trainer._optimizers.muon, trainer._optimizers.adamw):
+        kept = [value for state in optimizer.state.values() for value in state.values()]
+        assert {value.dtype for value in kept if value.ndim} == {torch.bfloat16}
+
+
+def test_stages_change_what_a_step_reads_and_not_what_the_run_reads():
+    recorder = Recorder()
+    stages = [{"from_fraction": 0.5, "batch_size": 8}]
+    lengths = [{"from_fraction": 0.75, "sequence_length": 32}]
+    settings = {
+        "training.batch_size_stages": stages,
+        "training.sequence_length_stages": lengths,
+        "evaluation.interval_steps": 10**6,
+    }
+    shapes = []
+    trainer = build(resolve(BASE, settings), recorder=recorder)
+    original = trainer._optimizer_step
+    trainer._optimizer_step = lambda tokens_BT, *rates: (
+        shapes.append(tuple(tokens_BT.shape)),
+        original(tokens_BT, *rates),
+    )[1]
+    train(trainer)
+    # 1,536 tokens: twelve steps of 64 to the half, three of 128, then one of 256 and what is left.
+    assert shapes == [(4, 16)] * 12 + [(8, 16)] * 3 + [(8, 32)]
+    assert trainer.tokens == 12 * 64 + 3 * 128 + 256
+    assert [p.tokens for p in recorder.points][-4:] == [896, 1024, 1152, 1408]
+
+
+def test_an_average_is_evaluated_and_saved_while_the_weights_train_on():
+    averaged = train(build(resolve(BASE, {"optimizer.ema_decay": 0.9})), stop_at=8)
+    plain = train(build(), stop_at=8)
+    assert torch.equal(weights(averaged), weights(plain))
+    assert averaged.validate() != plain.validate()
+    saved = averaged.checkpoint()
+    with averaged.evaluated_weights():
+        assert torch.equal(averaged.model.norm.weight, saved.weights["norm.weight"])
+    assert torch.equal(saved.state["trained_weights"]["norm.weight"], plain.model.norm.weight)
+
+
+class FakeTime:
+    """Time that passes only in optimizer steps."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+
+    def charge(self, trainer, seconds):
+        original = trainer._optimizer_step
+
+        def step(tokens_BT, factor, spent):
+            self.now += seconds
+            self.factors.append(factor)
+            return original(tokens_BT, factor, spent)
+
+        self.factors = []
+        trainer._optimizer_step = step
+
+
+IN_DOLLARS = {"training.tokens": 0, "training.dollars": 5.0, "schedule.final_fraction": 0.25}
+
+
+def test_dollars_end_training_when_they_are_spent_and_the_schedule_with_it(monkeypatch):
+    time = FakeTime(monkeypatch)
+    clock = Clock(torch.device("cpu"))
+    recorder = Recorder()
+    trainer = build(resolve(BASE, IN_DOLLARS), recorder=recorder, clock=clock)
+    time.charge(trainer, 0.125)
+    trainer.warm_up()
+    assert clock.seconds["compile"] == 0.25
+    time.factors.clear()
+    train(trainer)
+    # 4.75 dollars are left: 38 steps of an eighth of a dollar.
+    assert trainer.step == 38
+    assert clock.seconds["train"] == 4.75
+    assert time.factors[-1] == pytest.approx(0.25)
+    assert [point.step for point in recorder.points] == list(range(1, 39))
+    assert [p.step for p in recorder.points if p.val_loss is not None] == [8, 16, 24, 32, 38]
+    assert trainer.finished
+    assert trainer.expected_steps == 38
+
+
+def test_a_resumed_run_spends_the_rest_of_its_dollars(monkeypatch):
+    time = FakeTime(monkeypatch)
+    experiment = resolve(BASE, IN_DOLLARS)
+    first = build(experiment, clock=Clock(torch.device("cpu")))
+    time.charge(first, 0.125)
+    first.warm_up()
+    checkpoint = train(first, stop_at=20).checkpoint()
+    clock = Clock(torch.device("cpu"))
+    second = build(experiment, clock=clock)
+    time.charge(second, 0.125)
+    second.warm_up()
+    second.resume(checkpoint)
+    train(second)
+    assert second.step == 38
+    assert clock.seconds["train"] == 4.75
+    finished = second.checkpoint()
+    third = build(experiment, clock=Clock(torch.device("cpu")))
+    third.resume(finished)
+    assert third.finished
+
+
+def test_dollars_without_end_read_the_text_again(monkeypatch):
+    time = FakeTime(monkeypatch)
+    clock = Clock(torch.device("cpu"))
+    # The text has 4,000 tokens, 62 steps of it.
+    trainer = build(resolve(BASE, IN_DOLLARS | {"training.dollars": 10.0}), clock=clock)
+    time.charge(trainer, 0.125)
+    trainer.warm_up()
+    train(trainer)
+    assert trainer.tokens == 78 * 64

@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from core.estimate.cost import Estimate
 from runner.api.answers import Board
-from runner.terminal.report import print_board, result_rows
+from runner.terminal.report import estimate_rows, print_board, result_rows
 from tests.runner import examples
 
 FIGURES = {
@@ -91,3 +92,43 @@ def test_task_scores_come_with_their_standard_error():
     # sqrt(0.5 × 0.5 / 100) = 0.05
     assert rows["synthetic_world"].startswith("acc 50.00 ± 5.00 %")
     assert rows["cost"] == "$0.0011"
+
+
+ESTIMATE = Estimate(
+    num_parameters=2_000,
+    num_active_parameters=1_000,
+    training_flops_per_token=1e3,
+    training_flops=1.5e15,
+    memory_bytes=7 * 2**30,
+    memory_parts={"weights": 2 * 2**30, "activations": 4 * 2**30, "loss": 2**30},
+    train_seconds={"H200": 17.0, "A100": 60.0},
+    train_seconds_range={"H200": (14.0, 20.0), "A100": (40.0, 90.0)},
+    train_tokens={"H200": 8e6, "A100": 8e6},
+    train_tokens_range={"H200": (8e6, 8e6), "A100": (8e6, 8e6)},
+    measured_gpus=("H200",),
+    cost_usd={"H200": 0.04, "A100": 0.02},
+)
+
+
+def test_an_estimate_shows_ranges_and_what_is_unmeasured():
+    rows = dict(estimate_rows(ESTIMATE))
+    assert rows["parameters"] == "2,000 (1,000 active)"
+    assert rows["memory, roughly"] == (
+        "7.0 GiB: activations 4.0 GiB, weights 2.0 GiB, loss 1.0 GiB, …"
+    )
+    assert rows["training on H200"] == "17 s (14 s to 20 s), $0.0400"
+    assert rows["training on A100"] == "1 min 0 s (40 s to 1 min 30 s), $0.0200, unmeasured"
+    assert "vendors' rates" in rows["unmeasured"]
+
+
+def test_an_estimate_of_measured_gpus_explains_nothing():
+    everywhere = ESTIMATE.model_copy(update={"measured_gpus": ("H200", "A100")})
+    assert "unmeasured" not in dict(estimate_rows(everywhere))
+
+
+def test_an_estimate_in_dollars_shows_the_tokens_that_they_buy():
+    tokens = {"H200": 2e9, "A100": 1e9}
+    ranges = {"H200": (1.5e9, 2.5e9), "A100": (0.6e9, 1.6e9)}
+    bought = ESTIMATE.model_copy(update={"train_tokens": tokens, "train_tokens_range": ranges})
+    row = dict(estimate_rows(bought))["training on H200"]
+    assert row == "2,000 million tokens (1,500 to 2,500) in 17 s, $0.0400"

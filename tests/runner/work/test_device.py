@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from runner.work.device import Device, find_device, parse_gpu
+from runner.work.device import Device, find_device, num_gpus, parse_gpus
 
 
 @pytest.fixture
@@ -35,6 +35,28 @@ def test_the_first_visible_gpu_is_asked_for(nvidia_smi, monkeypatch):
     assert "--id=3" in arguments.read_text()
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("", 0),
+        ("NVIDIA H100, 81559", 1),
+        ("NVIDIA H100, 81559\nNVIDIA H100, 81559", 2),
+        ("NVIDIA H100, 81559\nNVIDIA A100, 81920", 1),
+    ],
+)
+def test_gpus_of_one_model_train_together(nvidia_smi, answer, expected):
+    nvidia_smi(answer)
+    assert num_gpus() == expected
+    assert num_gpus("cpu") == 0
+
+
+def test_only_visible_gpus_are_counted(nvidia_smi, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 1")
+    arguments = nvidia_smi("NVIDIA H100, 81559\nNVIDIA H100, 81559")
+    assert num_gpus() == 2
+    assert "--id=3,1" in arguments.read_text()
+
+
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_hidden_gpus_are_not_used(nvidia_smi, monkeypatch, hidden):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
@@ -50,4 +72,4 @@ def test_the_processor_has_the_machines_memory():
 
 @pytest.mark.parametrize("answer", ["", "No devices were found", "name, [N/A]"])
 def test_an_answer_without_a_gpu_is_no_gpu(answer):
-    assert parse_gpu(answer) is None
+    assert parse_gpus(answer) == []

@@ -1,0 +1,61 @@
+"""Measured training times, from which the speed of each GPU is estimated."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+DENSE_BFLOAT16_FLOPS = {
+    "RTX 3090": 71e12,
+    "RTX 4090": 165e12,
+    "A100": 312e12,
+    "H100": 989e12,
+    "H200": 989e12,
+}
+"""Vendors' dense bfloat16 matrix rates with float32 accumulation, in FLOP/s."""
+DENSE_FLOAT32_FLOPS = {
+    "RTX 3090": 36e12,
+    "RTX 4090": 83e12,
+    "A100": 19.5e12,
+    "H100": 67e12,
+    "H200": 67e12,
+}
+"""Vendors' float32 rates, without TF32, in FLOP/s."""
+
+
+class MeasuredSpeed(NamedTuple):
+    """The training time of one run."""
+
+    gpu: str
+    """Name in the price lists."""
+    track: str
+    """Whose base config was run."""
+    overrides: Mapping[str, JsonValue]
+    """What was changed in it."""
+    flops_per_step: float
+    """By `core.estimate.flops`: training, and Muon's orthogonalisation."""
+    seconds_per_step: float
+    """Training seconds over optimizer steps."""
+    source: str
+    """Where it is recorded."""
+
+
+_RECORDED = "docs/measurement.md, 2026-11-22, before the kernels of that day"
+
+MEASURED_SPEEDS = (
+    MeasuredSpeed("H200", "gpu_24gb", {}, 8.6666e12, 0.03364, _RECORDED),
+    MeasuredSpeed(
+        "H200", "gpu_24gb", {"model.attention.qk_norm": True}, 8.6666e12, 0.0344, _RECORDED
+    ),
+    MeasuredSpeed(
+        "H200",
+        "gpu_24gb",
+        {"model.feed_forward.activation": "squared_relu"},
+        8.6666e12,
+        0.0331,
+        _RECORDED,
+    ),
+)
+"""Bfloat16 runs; another one, with its GPU, refines the estimate by itself."""
+COMPILE_SECONDS = 30.0
+"""Of a run: 11 to 49 s were measured, the first run of a config being the slowest."""

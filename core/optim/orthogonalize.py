@@ -1,0 +1,73 @@
+"""Orthogonalising matrices by a few matrix products (kellerjordan.github.io/posts/muon).
+
+Shape suffixes: S matrices in a stack, M rows (outputs), N columns (inputs).
+"""
+
+from collections.abc import Iterator
+from itertools import chain, islice, repeat
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from core.kernels.matrix_norm import frobenius_norms
+from core.kernels.symmetric_matmul import symmetric_matmul, symmetric_polynomial
+
+Coefficients = Literal["quintic", "polar_express"]
+Polynomial = tuple[float, float, float]
+"""(a, b, c) of a x + b x³ + c x⁵, which acts on every singular value x."""
+
+QUINTIC: Polynomial = (3.4445, -4.7750, 2.0315)
+"""Pushes singular values towards 1 fastest, from the page named above."""
+POLAR_EXPRESS: tuple[Polynomial, ...] = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845749493, 0.4188073119525673),
+    (1.891301407787398, -1.2679958271945868, 0.37680408948524835),
+    (1.8750014808534479, -1.2500016453999487, 0.3750001645474248),
+    (1.875, -1.25, 0.375),
+)
+"""The best polynomial for each iteration, for singular values from 0.001 to 1
+(arXiv:2505.16932, appendix); the last one serves all that follow."""
+SAFETY = 1.01
+"""Factor by which values may exceed 1 through rounding without being thrown out further."""
+NORM_EPSILON = 1e-7
+
+
+def orthogonalize(matrices_SMN: Tensor, steps: int, coefficients: Coefficients) -> Tensor:
+    """Replace the singular values of each matrix by about 1.
+
+    After five steps they are between 0.7 and 1.2 by `quintic`, closer to 1 by `polar_express`.
+
+    Returns:
+        [S, M, N], bfloat16 on CUDA and float32 elsewhere, as the iterations are; the norm that
+        they start from is float32.
+    """
+    x_SMN = matrices_SMN.to(working_dtype(matrices_SMN))
+    norm_S11 = frobenius_norms(x_SMN)[:, None, None]
+    tall = x_SMN.size(-2) > x_SMN.size(-1)
+    if tall:
+        x_SMN = x_SMN.mT
+    if coefficients == "polar_express":
+        norm_S11 = norm_S11 * SAFETY
+    x_SMN = (x_SMN / (norm_S11 + NORM_EPSILON)).type_as(x_SMN)
+    for a, b, c in polynomials(steps, coefficients):
+        gram_SMM = symmetric_matmul(x_SMN)
+        x_SMN = symmetric_polynomial(gram_SMM, a, b, c) @ x_SMN
+    return x_SMN.mT if tall else x_SMN
+
+
+def polynomials(steps: int, coefficients: Coefficients) -> Iterator[Polynomial]:
+    """The polynomial of each iteration."""
+    if coefficients == "quintic":
+        return repeat(QUINTIC, steps)
+    *earlier, last = POLAR_EXPRESS
+    safe = ((a / SAFETY, b / SAFETY**3, c / SAFETY**5) for a, b, c in earlier)
+    return islice(chain(safe, repeat(last)), steps)
+
+
+def working_dtype(tensor: Tensor) -> torch.dtype:
+    """Number format of the iterations on the tensor's device."""
+    return torch.bfloat16 if tensor.is_cuda else torch.float32

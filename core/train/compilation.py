@@ -1,0 +1,16 @@
+"""Compiling a function for each exact shape."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+MAX_COMPILED_SHAPES = 128
+"""Stages, layers and matrices have more shapes than PyTorch expects."""
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A form of the function that is compiled when it is first called with a shape."""
+    torch._dynamo.config.recompile_limit = MAX_COMPILED_SHAPES
+    compiled_function: Callable[..., Any] = torch.compile(function, dynamic=False)
+    return compiled_function
