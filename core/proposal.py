@@ -12,17 +12,15 @@ from core.estimate.cost import Estimate, estimate
 from core.schema.experiment import ExperimentConfig
 from core.schema.overrides import (
     Change,
-    Lines,
-    by_line,
     differences,
     experiment_hash,
     flatten,
-    problems_of,
     resolve,
 )
 from core.schema.problem import Problem
 from core.schema.submission import MAX_SUBMISSION_BYTES, Submission
 from core.schema.track import Track
+from core.schema.validation_problems import Lines, by_line, problems_of
 from core.tracks import find_track
 from core.yaml_document import YamlDocument, read_yaml
 

@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field, ValidationError
 from core.errors import InvalidInput
 from core.schema.base import Message
 from core.schema.experiment import ExperimentConfig
-from core.schema.overrides import nearest_name, problems_of
 from core.schema.problem import Problem
 from core.schema.result import RunResult
+from core.schema.setting_names import nearest_name
 from core.schema.track import Track, TrackRules
+from core.schema.validation_problems import problems_of
 from core.yaml_document import read_yaml_file
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -12,6 +12,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,9 @@ def _pass_on(asked: set[int]) -> None:
     for child in psutil.Process().children():
         if child.pid not in asked:
             asked.add(child.pid)
-            child.terminate()
+            # It may have ended by itself meanwhile.
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
 
 
 def _run_agent(arguments: Sequence[str], processes: int) -> int:

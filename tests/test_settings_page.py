@@ -1,4 +1,4 @@
-from core.schema.overrides import setting_names
+from core.schema.setting_names import setting_names
 from tests import settings_page
 
 

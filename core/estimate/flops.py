@@ -3,6 +3,8 @@
 A multiplication and an addition count as two, and the backward pass as twice the forward pass.
 """
 
+import math
+
 from core.estimate.matrices import (
     attention_matrices,
     block_layers,
@@ -11,6 +13,7 @@ from core.estimate.matrices import (
     heads,
     hidden_matrices,
 )
+from core.kernels.sizes import merged_iterations
 from core.schema.model_config import ModelConfig
 
 
@@ -67,10 +70,14 @@ def orthogonalisation_flops(model: ModelConfig, newton_schulz_steps: int) -> flo
     """FLOPs of Muon's Newton–Schulz iterations in one optimizer step.
 
     An iteration of a matrix of s × l, s the shorter side, is products of s × l × s, s × s × s
-    and s × s × l. They cost time, and no track counts them as training FLOPs.
+    and s × s × l; one that is merged into the iteration before is four products of s × s × s.
+    They cost time, and no track counts them as training FLOPs.
     """
     flops = 0.0
     for matrix in hidden_matrices(model):
         short, long = sorted((matrix.num_outputs, matrix.num_inputs))
-        flops += matrix.num_stored * (4.0 * short**2 * long + 2.0 * short**3)
-    return newton_schulz_steps * flops
+        starts = math.ceil(newton_schulz_steps / merged_iterations(short, long))
+        merged = newton_schulz_steps - starts
+        products = starts * (4.0 * short**2 * long + 2.0 * short**3) + merged * 8.0 * short**3
+        flops += matrix.num_stored * products
+    return flops

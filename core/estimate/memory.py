@@ -11,7 +11,7 @@ from typing import NamedTuple
 from core.estimate.activations import kept_bytes_per_token, working_bytes_per_token
 from core.estimate.matrices import hidden_matrices
 from core.estimate.parameters import num_hidden_weights, num_other_weights
-from core.kernels.chunking import LOSS_CHUNK_TOKENS
+from core.kernels.sizes import LOSS_CHUNK_TOKENS
 from core.schema.experiment import ExperimentConfig
 from core.schema.model_config import ModelConfig
 from core.training_plan import shapes

@@ -74,16 +74,20 @@ def evaluate_language_modeling(
     """
     num_rows, length = rows_RT.shape
     batch_size = validation_batch_size(num_rows, length, device)
-    nats, correct = 0.0, 0
+    # Kept on the device, so that it never waits for the processor between batches.
+    nats = torch.zeros((), dtype=torch.float64, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
     for start in range(0, num_rows, batch_size):
         count = min(batch_size, num_rows - start)
         index = np.minimum(np.arange(start, start + batch_size), num_rows - 1)
         tokens_BT = torch.from_numpy(rows_RT[index].astype(np.int64)).to(device)
         log_likelihood_BT, is_top_BT = score(tokens_BT)
-        nats -= log_likelihood_BT[:count].double().sum().item()
-        correct += int(is_top_BT[:count].sum().item())
+        nats -= log_likelihood_BT[:count].double().sum()
+        correct += is_top_BT[:count].sum()
         progress(min(start + batch_size, num_rows), num_rows)
-    measured = LanguageModelingScore(nats, correct, num_rows * (length - 1), num_bytes)
+    measured = LanguageModelingScore(
+        nats.item(), int(correct.item()), num_rows * (length - 1), num_bytes
+    )
     if not measured.loss <= MAX_LOSS:
         raise Diverged(
             f"the validation loss is {measured.loss}; it must be a number up to {MAX_LOSS:g} nats"

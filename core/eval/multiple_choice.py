@@ -22,7 +22,7 @@ from core.schema.result import TaskScore
 ROW_LENGTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768)
 """Tokens to which rows are filled up; longer rows get the evaluation's sequence length."""
 CUDA_BATCH_TOKENS = 16_384
-"""With 49,152 entries, 3.2 GB of float32 logits."""
+"""In float32 with 49,152 entries, 3.2 GB of logits."""
 CPU_BATCH_TOKENS = 8_192
 _ROWS_MULTIPLE = 8
 

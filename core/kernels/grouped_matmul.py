@@ -23,29 +23,37 @@ def grouped_matmul(x_NI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
         ends_E: int32, where each group ends. Kernels leave rows past the last end unwritten; the
             loop needs a last end of N.
     """
-    if backend(x_NI) != "loop":
-        product_NO: Tensor = _rows(x_NI, weight_EOI, ends_E)[0]
-        return product_NO
+    if backend(x_NI, weight_EOI) == "loop":
+        looped_NO: Tensor = _loop(x_NI, weight_EOI, ends_E)
+        return looped_NO
+    product_NO: Tensor = _rows(x_NI, weight_EOI, ends_E)[0]
+    return product_NO
+
+
+def backend(x_NI: Tensor, weight_EOI: Tensor) -> Backend:
+    """What multiplies these fastest.
+
+    PyTorch's own grouped product is one kernel on compute capability 9.0 and 10.0 alone, and
+    there only for rows of whole 16 bytes; on other GPUs it loops on the host.
+    """
+    if not is_fused(x_NI):
+        return "loop"
+    has_kernel = torch.cuda.get_device_capability(x_NI.device) in ((9, 0), (10, 0))
+    is_aligned = weight_EOI.size(1) % 8 == 0 and weight_EOI.size(2) % 8 == 0
+    return "library" if has_kernel and is_aligned else "triton"
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _loop(x_NI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
+    """One product a group; never compiled, because the sizes of groups change with every batch."""
     sizes = torch.diff(ends_E, prepend=ends_E.new_zeros(1)).tolist()
     groups = zip(x_NI.split(sizes), weight_EOI.type_as(x_NI).unbind(), strict=True)
     return torch.cat([rows_NI @ weight_OI.mT for rows_NI, weight_OI in groups])
 
 
-def backend(x_NI: Tensor) -> Backend:
-    """What multiplies such rows fastest.
-
-    PyTorch's own grouped product is one kernel on compute capability 9.0 and 10.0 alone; on
-    other GPUs it loops on the host.
-    """
-    if not is_fused(x_NI):
-        return "loop"
-    capability = torch.cuda.get_device_capability(x_NI.device)
-    return "library" if capability in ((9, 0), (10, 0)) else "triton"
-
-
 def _multiply(x_NI: Tensor, weight_EOI: Tensor, ends_E: Tensor) -> Tensor:
     """Rows by the transposes of their groups' matrices, all in bfloat16."""
-    if backend(x_NI) == "library":
+    if backend(x_NI, weight_EOI) == "library":
         return F.grouped_mm(x_NI, weight_EOI.mT, offs=ends_E)
     from core.kernels.triton_grouped_matmul import multiply_rows
 

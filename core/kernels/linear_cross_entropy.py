@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.kernels.chunking import LOSS_CHUNK_TOKENS
+from core.kernels.sizes import LOSS_CHUNK_TOKENS
 
 IGNORED = -100
 """Target of a token that does not count."""

@@ -7,8 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-IGNORED = -100
-"""Target of a row that does not count."""
+from core.kernels.linear_cross_entropy import IGNORED
+
 _BLOCK = 8192
 _NUM_WARPS = 8
 

@@ -8,8 +8,8 @@ rows in the first matrix), E experts, N tokens, K choices of a token, M = N × K
 import torch
 from torch import Tensor, nn
 
-from core.kernels.grouped_matmul import backend, grouped_matmul
-from core.kernels.selection import product_format
+from core.kernels.grouped_matmul import grouped_matmul
+from core.kernels.selection import is_fused, product_format
 from core.model.activation import activate, num_inputs
 from core.model.dense import DenseFeedForward
 from core.model.dispatch import dispatch
@@ -78,7 +78,7 @@ class MixtureOfExperts(nn.Module):
         computed_M1 = (rows_M < ends_E[-1])[:, None]
         sorted_MC = torch.where(computed_M1, sorted_MC, 0.0)
         # The loop's groups must cover all rows, so that the last expert runs on these too.
-        if backend(sorted_MC) == "loop":
+        if not is_fused(sorted_MC):
             ends_E = torch.cat((ends_E[:-1], ends_E.new_full((1,), num_rows)))
         return torch.where(computed_M1, self._networks(sorted_MC, ends_E), 0.0)
 

@@ -3,7 +3,7 @@
 Shape suffixes: S matrices in a stack, M rows (outputs), N columns (inputs).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import Literal
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.kernels.matrix_norm import frobenius_norms
+from core.kernels.sizes import merged_iterations
 from core.kernels.symmetric_matmul import symmetric_matmul, symmetric_polynomial
 
 Coefficients = Literal["quintic", "polar_express"]
@@ -53,10 +54,27 @@ def orthogonalize(matrices_SMN: Tensor, steps: int, coefficients: Coefficients) 
     if coefficients == "polar_express":
         norm_S11 = norm_S11 * SAFETY
     x_SMN = (x_SMN / (norm_S11 + NORM_EPSILON)).type_as(x_SMN)
-    for a, b, c in polynomials(steps, coefficients):
-        gram_SMM = symmetric_matmul(x_SMN)
-        x_SMN = symmetric_polynomial(gram_SMM, a, b, c) @ x_SMN
+    iterations = list(polynomials(steps, coefficients))
+    together = merged_iterations(*x_SMN.shape[-2:])
+    for start in range(0, steps, together):
+        x_SMN = _iterate(x_SMN, iterations[start : start + together])
     return x_SMN.mT if tall else x_SMN
+
+
+def _iterate(x_SMN: Tensor, iterations: Sequence[Polynomial]) -> Tensor:
+    """Apply polynomials one after another, with two products of the long side in all.
+
+    The factors of X are polynomials of its Gram matrix A, so they commute, and P X has the Gram
+    matrix P A P. Of three iterations the result is as near to exact as without merging, in
+    bfloat16 too, because each starts anew from X.
+    """
+    gram_SMM = symmetric_matmul(x_SMN)
+    product_SMM = factor_SMM = symmetric_polynomial(gram_SMM, *iterations[0])
+    for polynomial in iterations[1:]:
+        gram_SMM = factor_SMM @ gram_SMM @ factor_SMM
+        factor_SMM = symmetric_polynomial(gram_SMM, *polynomial)
+        product_SMM = factor_SMM @ product_SMM
+    return product_SMM @ x_SMN
 
 
 def polynomials(steps: int, coefficients: Coefficients) -> Iterator[Polynomial]:

@@ -11,7 +11,7 @@ from core.schema.problem import Problem
 from core.schema.result import FailureKind, MetricPoint, RunResult
 from core.schema.track import Budget, Sharding
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever an old worker could misunderstand a job."""
 MAX_METRIC_POINTS = 1000
 MAX_LOG_CHARACTERS = 64 * 1024

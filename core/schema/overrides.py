@@ -1,27 +1,27 @@
 """Resolving a diff, the typed difference of two configs, canonical form and hash."""
 
-import difflib
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic.fields import FieldInfo
 
 from core.errors import InvalidInput
 from core.schema.base import Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
+from core.schema.setting_names import (
+    KIND,
+    Path,
+    entry_groups_of,
+    find_field,
+    groups_of,
+    nearest_name,
+    setting_names,
+)
 from core.schema.track import TrackRules
-
-Path = tuple[str, ...]
-Lines = Mapping[Path, int]
-Groups = tuple[type[BaseModel], ...]
-
-KIND = "kind"
-"""Setting that says which of several groups stands in a place."""
+from core.schema.validation_problems import Lines, by_line, problems_of
 
 
 class Change(Message):
@@ -115,60 +115,6 @@ def experiment_hash(track: str, version: int, experiment: ExperimentConfig) -> s
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def problems_of(
-    error: ValidationError, model: type[BaseModel], lines: Lines | None = None
-) -> list[Problem]:
-    """Translate pydantic's errors into problems with path, line, value, bound and unit."""
-    lines = lines or {}
-    details = error.errors(include_url=False)
-    places = {detail["loc"][:-1] for detail in details}
-    # Wrong entries of a list are not counted, so pydantic calls the list too short besides.
-    return [
-        _problem(dict(detail), model, lines)
-        for detail in details
-        if detail["type"] != "too_short" or detail["loc"] not in places
-    ]
-
-
-def by_line(problems: Sequence[Problem]) -> list[Problem]:
-    """Problems in the order of the document; those without a line come last."""
-    return sorted(problems, key=lambda problem: problem.line or math.inf)
-
-
-def nearest_name(name: str, names: Sequence[str]) -> str | None:
-    """The valid name closest to a wrong one, if any is close."""
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return matches[0] if matches else None
-
-
-def setting_names(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -> tuple[str, ...]:
-    """Dotted names of every setting of a config."""
-    names: list[str] = []
-    for key, field in model.model_fields.items():
-        groups = _groups(field)
-        if groups:
-            for group in groups:
-                names.extend(setting_names(group, f"{prefix}{key}."))
-        else:
-            names.append(f"{prefix}{key}")
-    return tuple(dict.fromkeys(names))
-
-
-def find_field(path: Path, model: type[BaseModel] = ExperimentConfig) -> FieldInfo | None:
-    """The schema's field at a path, or None; a list's entries are numbered from 0."""
-    groups: Groups = (model,)
-    field: FieldInfo | None = None
-    for key in path:
-        if field is not None and key.isdecimal() and _entry_groups(field):
-            groups = _entry_groups(field)
-            continue
-        field = next((g.model_fields[key] for g in groups if key in g.model_fields), None)
-        if field is None:
-            return None
-        groups = _groups(field)
-    return field
-
-
 def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
     """The problem with an override's path, or None if it is a setting."""
     dotted = ".".join(path)
@@ -181,8 +127,8 @@ def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
         leaf = [name for name in names if name.rsplit(".", 1)[-1] == path[-1]]
         near = nearest_name(dotted, leaf) or nearest_name(dotted, names) or next(iter(leaf), None)
         return Problem(path=dotted, message="there is no such setting.", nearest=near)
-    if _groups(field):
-        inside = sorted(key for group in _groups(field) for key in group.model_fields)
+    if groups_of(field):
+        inside = sorted(key for group in groups_of(field) for key in group.model_fields)
         return Problem(
             path=dotted,
             message=f"is a group of settings, not a setting; set one of {', '.join(inside)}.",
@@ -193,125 +139,19 @@ def _locate(path: Path, rules: TrackRules | None) -> Problem | None:
     return None
 
 
-def _groups(field: FieldInfo) -> Groups:
-    """The config classes that a field may hold; empty for a setting."""
-    return tuple(_config_classes(field.annotation))
-
-
-def _entry_groups(field: FieldInfo) -> Groups:
-    """The config classes that the entries of a list may hold; empty for any other field."""
-    if get_origin(field.annotation) is not tuple:
-        return ()
-    return tuple(group for entry in get_args(field.annotation) for group in _config_classes(entry))
-
-
 def _list_around(path: Path) -> Path | None:
     """The path of the list that a setting's path leads into, or None."""
     for index in range(1, len(path)):
         field = find_field(path[:index])
-        if field is not None and _entry_groups(field):
+        if field is not None and entry_groups_of(field):
             return path[:index]
     return None
-
-
-def _config_classes(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) is Annotated:
-        yield from _config_classes(get_args(annotation)[0])
-    elif get_origin(annotation) is not None and get_origin(annotation) is not tuple:
-        for argument in get_args(annotation):
-            yield from _config_classes(argument)
 
 
 def _assign(tree: dict[str, Any], path: Path, value: JsonValue) -> None:
     for key in path[:-1]:
         tree = tree[key]
     parent = find_field(path[:-1])
-    if path[-1] == KIND and parent and len(_groups(parent)) > 1 and tree[KIND] != value:
+    if path[-1] == KIND and parent and len(groups_of(parent)) > 1 and tree[KIND] != value:
         tree.clear()
     tree[path[-1]] = value
-
-
-def _place(loc: tuple[str | int, ...], model: type[BaseModel]) -> tuple[Path, Groups]:
-    """Path of an error without the kinds that pydantic adds, and the groups of its last key."""
-    path: Path = ()
-    groups: Groups = (model,)
-    holders = groups
-    entries: Groups = ()
-    for part in map(str, loc):
-        if entries:
-            # The number of a list's entry; what follows is a key of the entry.
-            path, groups, entries = (*path, part), entries, ()
-            continue
-        if len(groups) > 1 and (of_kind := tuple(g for g in groups if part in _kinds(g))):
-            groups = of_kind
-            continue
-        path, holders = (*path, part), groups
-        field = next((g.model_fields[part] for g in groups if part in g.model_fields), None)
-        groups = _groups(field) if field else ()
-        entries = _entry_groups(field) if field else ()
-    return path, holders
-
-
-def _kinds(group: type[BaseModel]) -> tuple[Any, ...]:
-    return get_args(group.model_fields[KIND].annotation) if KIND in group.model_fields else ()
-
-
-def _problem(detail: dict[str, Any], model: type[BaseModel], lines: Lines) -> Problem:
-    path, holders = _place(detail["loc"], model)
-    field = find_field(path, model)
-    if detail["type"] == "extra_forbidden":
-        siblings = [key for group in holders for key in group.model_fields]
-        message = f"there is no such key; allowed are {', '.join(siblings)}."
-        return Problem(
-            path=".".join(path),
-            message=message,
-            line=_line(lines, path),
-            nearest=nearest_name(path[-1], siblings),
-        )
-    line = _line(lines, path)
-    if detail["type"] == "missing":
-        line = line or _line(lines, path[:-1])
-    message = _what_is_wrong(detail)
-    # What a whole group is for explains nothing.
-    if field is not None and field.description and not _groups(field):
-        message += f" ({' '.join(field.description.split()).rstrip('.')})"
-    return Problem(path=".".join(path), message=message, line=line)
-
-
-def _what_is_wrong(detail: Mapping[str, Any]) -> str:
-    """The value and what is allowed, in the words of somebody who writes YAML."""
-    match detail["type"]:
-        case "missing":
-            return "is missing."
-        case "value_error":
-            return f"{detail['ctx']['error']}."
-        case "string_pattern_mismatch":
-            allowed = "it has not the form that is asked for"
-        case "tuple_type":
-            allowed = "must be a list"
-        case "bool_type":
-            allowed = "must be true or false"
-        case "too_short":
-            allowed = f"must have {detail['ctx']['min_length']} or more entries"
-        case "too_long":
-            allowed = f"must have {detail['ctx']['max_length']} or fewer entries"
-        case _:
-            allowed = detail["msg"].replace("Input should be", "must be")
-    return f"{_shown(detail['input'])} is not allowed: {allowed}."
-
-
-def _line(lines: Lines, path: Path) -> int | None:
-    """Line of a path, or of the first override below it, or of the list that it is an entry of."""
-    if path in lines:
-        return lines[path]
-    below = min((line for key, line in lines.items() if key[: len(path)] == path), default=None)
-    if below is None and path and path[-1].isdecimal():
-        return _line(lines, path[:-1])
-    return below
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -58,9 +58,14 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error is for want of memory; not all of them have a class of their own."""
+    """Whether an error is for want of memory; not all of them have a class of their own.
+
+    An error while a step is recorded makes ending the record fail too, with that error before it.
+    """
     signs = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
     if isinstance(error, torch.OutOfMemoryError):
+        return True
+    if isinstance(error.__context__, RuntimeError) and _is_out_of_memory(error.__context__):
         return True
     in_exchange = isinstance(error, dist.DistBackendError) and "out of memory" in str(error)
     return in_exchange or any(sign in str(error) for sign in signs)

@@ -25,9 +25,10 @@ def optimizer_state(model: nn.Module, optimizer: optim.Optimizer, keep: bool) ->
 
 
 def load_optimizer_state(model: nn.Module, optimizer: optim.Optimizer, state: State) -> None:
-    """Put back what `optimizer_state` returned, in any number of processes."""
+    """Put back what `optimizer_state` returned, in any number of processes; settings stay."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     members = [member for group in optimizer.param_groups for member in group["params"]]
+    own_groups = list(optimizer.param_groups)
     optimizer.load_state_dict(
         {
             "state": {
@@ -38,6 +39,9 @@ def load_optimizer_state(model: nn.Module, optimizer: optim.Optimizer, state: St
             "param_groups": optimizer.state_dict()["param_groups"],
         }
     )
+    # PyTorch has copied them, and with them learning rates that are tensors: a step that is
+    # recorded now would read the copies, which nobody sets.
+    optimizer.param_groups[:] = own_groups
 
 
 def _shared_like(tensors: Mapping[str, Tensor], parameter: Tensor) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Shape suffixes: B batch, T time.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,18 +24,21 @@ class StepGraph:
     generator moves on at each replay as it would in the step itself.
     """
 
-    def __init__(self, step: Step, shape: StepShape) -> None:
+    def __init__(self, step: Step, shape: StepShape, pool: Any) -> None:
         """Record the step, which must have run before; nothing is executed.
 
         Args:
             step: launches on the device alone, and never waits for it.
+            pool: by `torch.cuda.graph_pool_handle`; memory that graphs share which are
+                replayed one after another: what a step leaves there is copied out before the
+                next one.
         """
         self._tokens_BT = torch.zeros(shape, dtype=torch.int64, device="cuda")
         # What the run of before left to the allocator would be missing in the graph's own pool.
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, pool=pool):
             self._loss, self._gradient_norm = step(self._tokens_BT)
 
     def __call__(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:

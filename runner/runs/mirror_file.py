@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from core.errors import InvalidInput
 from core.schema.mirror import Mirror
-from core.schema.overrides import problems_of
+from core.schema.validation_problems import problems_of
 from core.yaml_document import read_yaml_file
 
 MAX_MIRROR_BYTES = 1024 * 1024

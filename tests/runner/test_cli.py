@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from core.schema.job import PROTOCOL_VERSION
 from runner.cli import app
 from runner.exit_codes import ExitCode
 from runner.runs.run_folder import RunFolder
@@ -185,7 +186,7 @@ def test_version_names_release_commit_and_protocol():
     ended = call("version")
     assert ended.exit_code == ExitCode.OK
     assert ended.stdout.startswith("five-dollar-llm ")
-    assert "protocol 1" in ended.stdout
+    assert f"protocol {PROTOCOL_VERSION}" in ended.stdout
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):

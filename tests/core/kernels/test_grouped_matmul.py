@@ -20,7 +20,7 @@ class TestOnTheGpu:
     def test_forward_and_gradients_agree_with_float64(self, monkeypatch, backend, sizes):
         if backend == "library" and torch.cuda.get_device_capability() not in ((9, 0), (10, 0)):
             pytest.skip("PyTorch has no grouped kernel for this GPU")
-        monkeypatch.setattr(module, "backend", lambda _: backend)
+        monkeypatch.setattr(module, "backend", lambda *_: backend)
         torch.manual_seed(0)
         num_rows = sum(sizes)
         ends = torch.tensor(sizes, device="cuda").cumsum(0).to(torch.int32)
@@ -41,7 +41,7 @@ class TestOnTheGpu:
             assert relative_error(our, their) < 5e-3
 
     def test_sizes_that_no_tile_divides(self, monkeypatch):
-        monkeypatch.setattr(module, "backend", lambda _: "triton")
+        monkeypatch.setattr(module, "backend", lambda *_: "triton")
         torch.manual_seed(0)
         ends = torch.tensor([37, 37, 201], dtype=torch.int32, device="cuda")
         x = torch.randn(201, 72, device="cuda", dtype=torch.bfloat16)
@@ -56,7 +56,7 @@ class TestOnTheGpu:
     # The compiler itself uses what PyTorch has deprecated.
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
     def test_it_compiles_without_a_break(self, monkeypatch):
-        monkeypatch.setattr(module, "backend", lambda _: "triton")
+        monkeypatch.setattr(module, "backend", lambda *_: "triton")
         torch.manual_seed(0)
         ends = torch.tensor([100, 256], dtype=torch.int32, device="cuda")
         x = torch.randn(256, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)

@@ -139,7 +139,7 @@ class UnwrittenRows(torch.autograd.Function):
 @pytest.mark.parametrize("experts_per_token", [1, 3])
 def test_what_the_kernel_never_wrote_never_leaks(kind, experts_per_token, monkeypatch):
     monkeypatch.setattr(moe_module, "grouped_matmul", UnwrittenRows.apply)
-    monkeypatch.setattr(moe_module, "backend", lambda _: "triton")
+    monkeypatch.setattr(moe_module, "is_fused", lambda _: True)
     moe = layer(
         config(
             activation="swiglu",
@@ -155,7 +155,7 @@ def test_what_the_kernel_never_wrote_never_leaks(kind, experts_per_token, monkey
 def test_zero_compute_experts_alone_leave_the_real_ones_without_gradient(skips, monkeypatch):
     if skips:
         monkeypatch.setattr(moe_module, "grouped_matmul", UnwrittenRows.apply)
-        monkeypatch.setattr(moe_module, "backend", lambda _: "triton")
+        monkeypatch.setattr(moe_module, "is_fused", lambda _: True)
     moe = layer(config(zero_compute_experts=2, zero_compute_kind="copy"))
     with torch.no_grad():
         # Choices 4 and 5 win for every token whose channels are positive.

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from core.optim import orthogonalize as module
 from core.optim.orthogonalize import orthogonalize, polynomials
 
 
@@ -78,3 +79,34 @@ def test_polynomials_after_the_last_are_the_last():
 
 def test_a_zero_matrix_stays_zero():
     assert not orthogonalize(torch.zeros(1, 3, 5), 5, "polar_express").any()
+
+
+@pytest.mark.parametrize("coefficients", ["quintic", "polar_express"])
+@pytest.mark.parametrize("shape", [(2, 12, 40), (2, 40, 12), (2, 12, 15)])
+def test_float32_follows_the_iteration_on_the_matrix_in_float64(shape, coefficients):
+    torch.manual_seed(0)
+    # Columns of very different length, so that singular values are far apart.
+    matrices = torch.randn(shape) * torch.logspace(0, -3, shape[-1])
+    x = matrices.double()
+    x = x / torch.linalg.matrix_norm(x, keepdim=True)
+    if coefficients == "polar_express":
+        x = x / 1.01
+    for a, b, c in polynomials(5, coefficients):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    result = orthogonalize(matrices, 5, coefficients).double()
+    torch.testing.assert_close(result, x, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+def test_merging_costs_bfloat16_no_accuracy(monkeypatch, spread):
+    torch.manual_seed(0)
+    sides = [torch.linalg.qr(torch.randn(size, 64)).Q for size in (64, 256)]
+    matrix = ((sides[0] * torch.linspace(spread, 1.0, 64)) @ sides[1].T)[None]
+    exact = orthogonalize(matrix, 5, "quintic")
+    monkeypatch.setattr(module, "working_dtype", lambda _: torch.bfloat16)
+    merged = orthogonalize(matrix, 5, "quintic").float()
+    monkeypatch.setattr(module, "merged_iterations", lambda *_: 1)
+    apart = orthogonalize(matrix, 5, "quintic").float()
+    assert (merged - exact).norm() < 1.5 * (apart - exact).norm()
+    assert not torch.equal(merged, apart)

@@ -243,7 +243,7 @@ def test_warm_up_with_every_kind_of_state_leaves_no_trace():
 def test_weights_gradients_and_state_are_bfloat16_if_asked_for():
     trainer = train(build(resolve(BASE, EVERYTHING_THAT_HAS_STATE)), stop_at=1)
     assert {p.dtype for p in trainer.model.parameters()} == {torch.bfloat16}
-    for optimizer in (trainer._optimizers.muon, trainer._optimizers.adamw):
+    for optimizer in (trainer._learner.optimizers.muon, trainer._learner.optimizers.adamw):
         kept = [value for state in optimizer.state.values() for value in state.values()]
         assert {value.dtype for value in kept if value.ndim} == {torch.bfloat16}
 
@@ -259,10 +259,10 @@ def test_stages_change_what_a_step_reads_and_not_what_the_run_reads():
     }
     shapes = []
     trainer = build(resolve(BASE, settings), recorder=recorder)
-    original = trainer._optimizer_step
-    trainer._optimizer_step = lambda tokens_BT, *rates: (
+    original = trainer._learner.step
+    trainer._learner.step = lambda number, tokens_BT, *rates: (
         shapes.append(tuple(tokens_BT.shape)),
-        original(tokens_BT, *rates),
+        original(number, tokens_BT, *rates),
     )[1]
     train(trainer)
     # 1,536 tokens: twelve steps of 64 to the half, three of 128, then one of 256 and what is left.
@@ -290,15 +290,15 @@ class FakeTime:
         monkeypatch.setattr("time.perf_counter", lambda: self.now)
 
     def charge(self, trainer, seconds):
-        original = trainer._optimizer_step
+        original = trainer._learner.step
 
-        def step(tokens_BT, factor, spent):
+        def step(number, tokens_BT, factor, spent):
             self.now += seconds
             self.factors.append(factor)
-            return original(tokens_BT, factor, spent)
+            return original(number, tokens_BT, factor, spent)
 
         self.factors = []
-        trainer._optimizer_step = step
+        trainer._learner.step = step
 
 
 IN_DOLLARS = {"training.tokens": 0, "training.dollars": 5.0, "schedule.final_fraction": 0.25}

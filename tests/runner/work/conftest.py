@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from core.schema.job import JobOffer, WorkerHello
+from core.schema.job import PROTOCOL_VERSION, JobOffer, WorkerHello
 from runner.api.client import WorkerClient
 from runner.api.transport import Transport
 from runner.work import attempt, outage, worker
@@ -79,7 +79,12 @@ def offer() -> JobOffer:
 @pytest.fixture
 def hello() -> WorkerHello:
     return WorkerHello(
-        protocol_version=1, name="w", device="cpu", has_cuda=False, memory_bytes=1, code_commit="c"
+        protocol_version=PROTOCOL_VERSION,
+        name="w",
+        device="cpu",
+        has_cuda=False,
+        memory_bytes=1,
+        code_commit="c",
     )
 
 

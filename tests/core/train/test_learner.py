@@ -1,0 +1,120 @@
+from copy import deepcopy
+
+import pytest
+import torch
+
+from core.schema.overrides import resolve
+from core.tracks import load_tracks
+from core.train.distributed import ALONE
+from core.train.learner import Learner, can_record
+from core.training_plan import StepShape
+
+BASE = resolve(
+    load_tracks()["debug"].base,
+    {
+        "model.hidden_size": 32,
+        "model.feed_forward.hidden_size": 32,
+        "training.batch_size": 4,
+        "training.sequence_length": 16,
+        "optimizer.ema_decay": 0.9,
+    },
+)
+TOKENS_BT = torch.arange(64).view(4, 16) % 40
+
+
+def build(seed=1):
+    return Learner(BASE, seed, 0, torch.device("cpu"), is_compiled=False, processes=ALONE)
+
+
+def parameters(learner):
+    return torch.cat([p.detach().flatten() for p in learner.model.parameters()])
+
+
+def step(learner, number, tokens_BT=TOKENS_BT):
+    torch.manual_seed(number)
+    learner.model.train()
+    return learner.step(number, tokens_BT, factor=1.0, spent=0.0)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "is_compiled", "num_processes", "expected"),
+    [
+        ("cuda", "bfloat16", True, 1, True),
+        # Experts in float32 are a loop, which waits for their numbers of rows.
+        ("cuda", "float32", True, 1, False),
+        ("cuda", "bfloat16", False, 1, False),
+        ("cuda", "bfloat16", True, 2, False),
+        ("cpu", "bfloat16", True, 1, False),
+    ],
+)
+def test_steps_are_recorded_where_nothing_waits_for_the_device(
+    device, precision, is_compiled, num_processes, expected
+):
+    assert can_record(torch.device(device), precision, is_compiled, num_processes) is expected
+
+
+def test_a_rehearsal_leaves_no_trace():
+    rehearsed, plain = build(), build()
+    random_before = torch.get_rng_state()
+    with rehearsed.rehearsal():
+        step(rehearsed, 1)
+        assert not torch.equal(parameters(rehearsed), parameters(plain))
+    assert torch.equal(torch.get_rng_state(), random_before)
+    for number in (1, 2):
+        assert all(map(torch.equal, step(rehearsed, number), step(plain, number)))
+    with rehearsed.evaluated_weights(), plain.evaluated_weights():
+        assert torch.equal(parameters(rehearsed), parameters(plain))
+
+
+def test_a_learner_goes_on_from_the_state_of_another_to_the_last_bit():
+    first, second = build(), build(seed=2)
+    step(first, 1)
+    second.load(deepcopy(first.state()), step=1)
+    step(first, 2)
+    step(second, 2)
+    assert torch.equal(parameters(first), parameters(second))
+    with first.evaluated_weights(), second.evaluated_weights():
+        assert torch.equal(parameters(first), parameters(second))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+# The compiler itself uses what PyTorch has deprecated.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_replayed_steps_do_what_steps_do_before_and_after_a_resume():
+    config = resolve(
+        BASE,
+        {
+            "training.precision": "bfloat16",
+            "model.dropout": 0.1,
+            "model.feed_forward.balancing": "bias",
+        },
+    )
+    device, shapes = torch.device("cuda"), [StepShape(4, 16), StepShape(2, 16)]
+
+    def build_warm():
+        learner = Learner(config, 1, 0, device, is_compiled=True, processes=ALONE)
+        with learner.rehearsal():
+            for shape in shapes:
+                step(learner, 1, TOKENS_BT[: shape.batch_size])
+        return learner
+
+    def go_on(learner, numbers):
+        return [
+            step(learner, number, TOKENS_BT[: shapes[number % 2].batch_size])[0].item()
+            for number in numbers
+        ]
+
+    plain = build_warm()
+    expected = go_on(plain, range(1, 13))
+    recorded = build_warm()
+    recorded.record(shapes)
+    losses = go_on(recorded, range(1, 7))
+    resumed = build_warm()
+    resumed.load(deepcopy(recorded.state()), step=6)
+    resumed.record(shapes)
+    losses += go_on(resumed, range(7, 13))
+    assert losses == pytest.approx(expected, abs=2e-3)
+    assert losses[-1] < losses[0]
+    with plain.evaluated_weights(), resumed.evaluated_weights():
+        torch.testing.assert_close(parameters(resumed), parameters(plain), rtol=0, atol=5e-3)
