@@ -120,8 +120,14 @@ class Learner:
             self._graphs[shape] = StepGraph(self._update_weights, shape, pool)
 
     def forget_records(self) -> None:
-        """Give back the memory that recorded steps hold."""
+        """Give back the memory that recorded steps hold; steps are done anew from here on."""
         self._graphs.clear()
+        torch.cuda.empty_cache()
+
+    @property
+    def has_records(self) -> bool:
+        """Whether steps are replayed."""
+        return bool(self._graphs)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:

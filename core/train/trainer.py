@@ -136,11 +136,11 @@ class Trainer:
             Diverged: loss or gradient is no longer finite.
             BudgetExceeded: nothing of the budget is left for training.
         """
-        if self._learner.can_record and not self.finished:
-            with self._clock.measure("compile"):
-                self._learner.record(self._pace.shapes)
         self._reporter.phase(Phase.TRAINING, self.step, self.expected_steps)
         while not self.finished:
+            if self._learner.can_record and not self._learner.has_records:
+                with self._clock.measure("compile"):
+                    self._learner.record(self._pace.shapes)
             points = self._train_chunk()
             if self._validation_due():
                 score = self.validate()
@@ -255,10 +255,20 @@ class Trainer:
     def _evaluate(
         self, validation: Validation, progress: Callable[[int, int], None]
     ) -> LanguageModelingScore:
+        def evaluate() -> LanguageModelingScore:
+            return evaluate_language_modeling(
+                self._score, validation.rows_RT, validation.num_bytes, self._device, progress
+            )
+
         self.model.eval()
-        return evaluate_language_modeling(
-            self._score, validation.rows_RT, validation.num_bytes, self._device, progress
-        )
+        try:
+            return evaluate()
+        except torch.OutOfMemoryError:
+            if not self._learner.has_records:
+                raise
+        # Here and not above: while an error is handled, it keeps the tensors of its frames.
+        self._learner.forget_records()
+        return evaluate()
 
     def _note_validation(self, loss: float) -> None:
         patience = self._experiment.training.early_stopping_evaluations

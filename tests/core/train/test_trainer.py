@@ -6,9 +6,11 @@ from core.data.loader import Prefetcher, RowLoader
 from core.errors import Diverged
 from core.schema.overrides import resolve
 from core.tracks import load_tracks
+from core.train import trainer as trainer_module
 from core.train.clock import Clock
 from core.train.pace import DollarPace, FixedPace
 from core.train.trainer import Trainer, Validation
+from core.training_plan import StepShape
 
 BASE = resolve(
     load_tracks()["debug"].base,
@@ -354,3 +356,28 @@ def test_dollars_without_end_read_the_text_again(monkeypatch):
     trainer.warm_up()
     train(trainer)
     assert trainer.tokens == 78 * 64
+
+
+def test_validation_that_has_no_room_beside_recorded_steps_gives_them_up(monkeypatch):
+    trainer, expected = build(), build().validate().loss
+    # What it holds is never replayed here; a processor records nothing.
+    trainer._learner._graphs[StepShape(4, 16)] = None
+    evaluate = trainer_module.evaluate_language_modeling
+
+    def evaluate_with_little_memory(*arguments):
+        if trainer._learner.has_records:
+            raise torch.OutOfMemoryError("no room")
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(trainer_module, "evaluate_language_modeling", evaluate_with_little_memory)
+    assert trainer.validate().loss == expected
+    assert not trainer._learner.has_records
+
+
+def test_validation_that_has_no_room_at_all_fails(monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(trainer_module, "evaluate_language_modeling", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        build().validate()
