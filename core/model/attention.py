@@ -3,6 +3,8 @@
 Shape suffixes: B batch, T time, C hidden channels, H heads, D head channels.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ VALUE_EMBEDDING_WEIGHT = 0.5
 """Where the weight of a value embedding starts."""
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(nn.Module, ABC):
     """What every kind does with its queries, keys and values.
 
     A kind makes its own projections, calls `_add_output` and defines `_project`.
@@ -52,9 +54,9 @@ class SelfAttention(nn.Module):
         output_BTC: Tensor = self.output(attended_BTHD.flatten(2))
         return output_BTC
 
+    @abstractmethod
     def _project(self, x_BTC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys with their positions, and values; [B, T, H, D] each."""
-        raise NotImplementedError
 
     def _add_output(
         self, config: ModelConfig, layer: int, num_kv_heads: int, value_dim: int
