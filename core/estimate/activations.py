@@ -7,8 +7,8 @@ non-linearities without dropout, gates, sums with the stream.
 from core.estimate.matrices import activation_inputs, block_layers, gate_channels, heads
 from core.schema.model_config import ModelConfig
 
-STREAM = 4
-"""Bytes of a number of the residual stream, of norms and of statistics: float32."""
+FLOAT32 = 4
+"""Bytes of a number of statistics, of routers and of embeddings."""
 MASK = 1
 """Bytes of an element of a dropout or choice mask."""
 
@@ -17,7 +17,7 @@ def kept_bytes_per_token(model: ModelConfig, width: int) -> float:
     """Of the whole model, but for logits and losses.
 
     Args:
-        width: bytes of a number that enters or leaves a matrix product.
+        width: bytes of a number of the residual stream, and of what enters or leaves a product.
     """
     channels = model.hidden_size
     blocks = sum(
@@ -27,8 +27,8 @@ def kept_bytes_per_token(model: ModelConfig, width: int) -> float:
         for layer in block_layers(model)
     )
     # What enters the last norm and the output matrix, and the two dropouts outside the blocks.
-    end = (1 + model.extra_predictions) * channels * (STREAM + width)
-    smearing = STREAM * channels if model.token_smearing else 0
+    end = (1 + model.extra_predictions) * channels * 2 * width
+    smearing = FLOAT32 * channels if model.token_smearing else 0
     masks = (2 + model.extra_predictions) * MASK * channels if model.dropout else 0
     return blocks + end + smearing + masks
 
@@ -43,15 +43,15 @@ def working_bytes_per_token(model: ModelConfig, width: int) -> float:
         hidden = feed_forward.dense_hidden_size if dense else feed_forward.hidden_size
         rows = (1 + activation_inputs(feed_forward)) * hidden + channels
         widest = max(widest, visits * rows * width)
-    return widest + 2 * STREAM * channels
+    return widest + 2 * FLOAT32 * channels
 
 
 def _stream_bytes(model: ModelConfig, layer: int, width: int) -> float:
     """What enters the two norms, and what mixing, norms and dropout of the sums need."""
     channels = model.hidden_size
-    kept = 2 * STREAM * channels + 2 * STREAM
+    kept = 2 * width * channels + 2 * FLOAT32
     if model.embedding_mix:
-        kept += STREAM * channels
+        kept += width * channels
     if model.norm_placement == "sandwich":
         # The sum over experts is computed again from what they returned.
         kept += (2 if model.feed_forward.kind(layer) == "dense" else 1) * width * channels
@@ -78,11 +78,11 @@ def _attention_bytes(model: ModelConfig, layer: int, width: int) -> float:
     else:
         projected = plain + value_channels
     multiplied = model.hidden_size + query_channels + key_channels + sizes.attended_channels
-    kept = width * (multiplied + projected) + STREAM * sizes.num_heads
+    kept = width * (multiplied + projected) + FLOAT32 * sizes.num_heads
     if attention.output_gate != "none":
         kept += width * (gate_channels(model) + sizes.attended_channels)
     if attention.has_value_embedding(layer):
-        kept += STREAM * value_channels
+        kept += FLOAT32 * value_channels
     return kept
 
 
@@ -95,7 +95,7 @@ def _feed_forward_bytes(model: ModelConfig, layer: int, width: int) -> float:
     kept = width * channels + visits * (
         2 * width * channels + _hidden_bytes(model, feed_forward.hidden_size, width)
     )
-    kept += choices * (STREAM + visits * MASK)
+    kept += choices * (FLOAT32 + visits * MASK)
     if feed_forward.shared_experts:
         hidden = feed_forward.shared_experts * feed_forward.hidden_size
         kept += width * channels + _hidden_bytes(model, hidden, width)

@@ -30,6 +30,14 @@ def has_kernels(x: Tensor) -> bool:
     return x.is_cuda and not _plain
 
 
+def stream_format(x: Tensor) -> torch.dtype:
+    """Number format of a residual stream where `x` is: that of products with kernels, or float32.
+
+    Float32 on the plain path, whatever autocast says, so that fast losses are held against it.
+    """
+    return product_format(x) if has_kernels(x) else torch.float32
+
+
 def product_format(x: Tensor) -> torch.dtype:
     """Number format of matrix products with `x`: autocast's, or its own."""
     device = x.device.type

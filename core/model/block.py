@@ -37,15 +37,23 @@ class Block(nn.Module):
             self.feed_forward_output_norm = RMSNorm(config.hidden_size)
 
     def forward(self, x_BTC: Tensor, context: SequenceContext) -> tuple[Tensor, Tensor]:
-        """Float32 stream [B, T, C] to (stream, scalar auxiliary loss of the feed-forward)."""
+        """Stream [B, T, C] to (stream, scalar auxiliary loss of the feed-forward).
+
+        Sums and norms are float32; the stream keeps the format it comes in.
+        """
+        dtype = x_BTC.dtype
         if self.norms_sum:
-            x_BTC = self.attention_norm(x_BTC + self.dropout(self.attention(x_BTC, context)))
+            sum_BTC = x_BTC + self.dropout(self.attention(x_BTC, context)).float()
+            x_BTC = self.attention_norm(sum_BTC).to(dtype)
             output_BTC, auxiliary = self.feed_forward(x_BTC)
-            return self.feed_forward_norm(x_BTC + self.dropout(output_BTC)), auxiliary
+            sum_BTC = x_BTC + self.dropout(output_BTC).float()
+            return self.feed_forward_norm(sum_BTC).to(dtype), auxiliary
         output_BTC = self.attention(self.attention_norm(x_BTC), context)
-        x_BTC = x_BTC + self.dropout(self.attention_output_norm(output_BTC))
+        added_BTC = self.dropout(self.attention_output_norm(output_BTC))
+        x_BTC = (x_BTC + added_BTC.float()).to(dtype)
         output_BTC, auxiliary = self.feed_forward(self.feed_forward_norm(x_BTC))
-        return x_BTC + self.dropout(self.feed_forward_output_norm(output_BTC)), auxiliary
+        added_BTC = self.dropout(self.feed_forward_output_norm(output_BTC))
+        return (x_BTC + added_BTC.float()).to(dtype), auxiliary
 
     def zero_output(self) -> None:
         """Set the last matrix of attention and of feed-forward to zero (arXiv:2203.03466)."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.kernels.linear_cross_entropy import IGNORED
+from core.kernels.selection import stream_format
 from core.model.block import Block
 from core.model.connections import StreamConnections
 from core.model.embedding import TokenEmbedding, TokenSmearing
@@ -21,8 +22,8 @@ from core.schema.model_config import ModelConfig
 class Transformer(nn.Module):
     """Token ids to logits, losses and hidden vectors.
 
-    The residual stream, norms, router, softmax and loss are float32; matrix products follow
-    autocast.
+    Norms, router, softmax and loss are float32; matrix products follow autocast, and so does the
+    residual stream where there are kernels. On the plain path it is float32.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Transformer(nn.Module):
         return sequence_context(tokens_BT, self.config.attention, self.separator_id)
 
     def _trunk(self, tokens_BT: Tensor, context: SequenceContext) -> tuple[Tensor, Tensor]:
-        """What leaves the last block, float32 [B, T, C], and the auxiliary loss of all blocks."""
+        """What leaves the last block [B, T, C], and the auxiliary loss of all blocks."""
         embedding_BTC = self.embed(tokens_BT)
         x_BTC, auxiliary = embedding_BTC, embedding_BTC.new_zeros((), dtype=torch.float32)
         entered: list[Tensor] = []
@@ -109,12 +110,12 @@ class Transformer(nn.Module):
         return x_BTC, auxiliary
 
     def embed(self, tokens_BT: Tensor) -> Tensor:
-        """What enters the first block, float32 [B, T, C]."""
+        """What enters the first block, [B, T, C] in the format of the stream."""
         embedding_BTC: Tensor = self.embedding(tokens_BT)
         if self.smearing is not None:
             embedding_BTC = self.smearing(embedding_BTC, tokens_BT)
         dropped_BTC: Tensor = self.dropout(embedding_BTC)
-        return dropped_BTC
+        return dropped_BTC.to(stream_format(dropped_BTC))
 
     def prediction_loss(self, x_BTC: Tensor, tokens_BT: Tensor, ahead: int) -> Tensor:
         """Mean loss, in nats, of predicting from each position the token `ahead` of it."""

@@ -122,7 +122,7 @@ def _shard(
 ) -> None:
     """Share out the parameters of each block, and the others together, and move them."""
     mesh = init_device_mesh(device.type, (num_processes,))
-    # Inputs are not cast, because the residual stream is float32.
+    # Inputs are not cast, because the residual stream has a format of its own.
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if precision == "bfloat16" else None,
         reduce_dtype=torch.float32,

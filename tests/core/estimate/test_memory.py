@@ -19,10 +19,10 @@ def base(**overrides):
 
 def test_what_a_plain_block_keeps_worked_by_hand():
     # Bytes a token, 32 channels, 4 heads, 4 experts of 24 channels, 2 visited.
-    stream = 2 * 32 * 4 + 2 * 4
+    stream = 2 * 32 * 2 + 2 * 4
     attended = 2 * (32 + 3 * 32 + 32 + 32 + 32) + 4 * 4
     experts = 2 * 32 + 2 * (2 * 2 * 32 + 2 * 2 * 24) + 4 * (4 + 2)
-    end = 32 * (4 + 2)
+    end = 32 * (2 + 2)
     assert kept_bytes_per_token(model(), 2) == 3 * (stream + attended + experts) + end
 
 

@@ -63,10 +63,12 @@ def context_of(model_config, length):
 # A vector of signs s times c has RMS c, so that norm(c s) is gain × s.
 # pre: 4 + 2 × 5 = 14; 14 + 3 × 7 = 35. post: norm(4 + 8) = 5; norm(5 + 15) = 7.
 # sandwich: 4 + norm(2 × 5) = 4 + 11 = 15; 15 + norm(3 × 7) = 15 + 13 = 28.
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("placement", "size"), [("pre", 35.0), ("post", 7.0), ("sandwich", 28.0)])
-def test_norms_stand_where_they_are_placed(placement, size):
-    stream, auxiliary = simple_block(placement)((4 * SIGNS).view(1, 1, 8), None)
-    torch.testing.assert_close(stream.flatten(), size * SIGNS)
+def test_norms_stand_where_they_are_placed(placement, size, dtype):
+    stream, auxiliary = simple_block(placement)((4 * SIGNS).view(1, 1, 8).to(dtype), None)
+    # Bfloat16 has these whole numbers exactly, and the stream keeps its format.
+    torch.testing.assert_close(stream.flatten(), (size * SIGNS).to(dtype))
     assert auxiliary.item() == 0.25
 
 
@@ -114,7 +116,7 @@ def test_a_block_of_zeroed_projections_passes_the_stream_on(attention, feed_forw
 
 
 @pytest.mark.parametrize("placement", ["pre", "post", "sandwich"])
-def test_the_stream_stays_float32_under_autocast(placement):
+def test_the_plain_stream_stays_float32_under_autocast(placement):
     model_config = config(norm_placement=placement)
     block = Block(model_config, 0, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
