@@ -6,8 +6,9 @@ runs all cases, or those whose numbers are named, and keeps each one's log and r
 
 The reference model trains on one GPU, on two with the whole model on each (DDP), and on two with
 a share of each parameter on each (FSDP2); the model of three billion parameters on one and on
-two (FSDP2). Tokens are made up, dropout and router noise are off, so that all runs of a model
-must see nearly the same losses. Each case takes one to two minutes, most of it compilation.
+two (FSDP2). The reference model then trains again in float32, where all three must see the same
+losses: in bfloat16 routers soon choose otherwise. Tokens are made up, dropout and router noise
+are off. Each case takes one to two minutes, most of it compilation.
 """
 
 import json
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -48,12 +49,14 @@ class Case(NamedTuple):
     steps: int
     parts: int
     """Parts of a batch."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
 
     @property
     def name(self) -> str:
         """For the table."""
         method = {"none": "DDP", "full": "FSDP2"}[self.sharding]
-        return f"{self.track}, {self.processes} × {method}" if self.processes > 1 else self.track
+        name = f"{self.track} {self.precision}"
+        return f"{name}, {self.processes} × {method}" if self.processes > 1 else name
 
 
 CASES = (
@@ -63,6 +66,9 @@ CASES = (
     Case("gpu_24gb", 2, "full", 100, 1),
     # As many rows at a time on each GPU as on one.
     Case("h100_3b", 2, "full", 6, 6),
+    Case("gpu_24gb", 1, "none", 50, 1, "float32"),
+    Case("gpu_24gb", 2, "none", 50, 1, "float32"),
+    Case("gpu_24gb", 2, "full", 50, 1, "float32"),
 )
 
 
@@ -105,6 +111,7 @@ def experiment(case: Case) -> ExperimentConfig:
             "model.feed_forward.router_noise": 0.0,
             "training.tokens": 0,
             "training.steps": case.steps,
+            "training.precision": case.precision,
             "training.gradient_accumulation_steps": case.parts,
             "evaluation.interval_steps": 1_000_000,
         },
@@ -183,10 +190,13 @@ def finish(index: int, folder: Path, started: subprocess.Popen[bytes]) -> Measur
 
 
 def run_all(folder: Path, chosen: Sequence[int]) -> list[Measured | None]:
-    """Run the chosen cases: those of one GPU beside each other, the others in turn."""
+    """Run the chosen cases: those of one GPU two at a time, the others in turn."""
     alone = [index for index in chosen if CASES[index].processes == 1]
-    started = {index: start(index, folder, str(gpu)) for gpu, index in enumerate(alone)}
-    results = {index: finish(index, folder, started[index]) for index in alone}
+    results: dict[int, Measured | None] = {}
+    for first in range(0, len(alone), 2):
+        pair = alone[first : first + 2]
+        started = {index: start(index, folder, str(gpu)) for gpu, index in enumerate(pair)}
+        results |= {index: finish(index, folder, started[index]) for index in pair}
     for index in chosen:
         if index not in results:
             results[index] = finish(index, folder, start(index, folder, "0,1"))
@@ -195,13 +205,14 @@ def run_all(folder: Path, chosen: Sequence[int]) -> list[Measured | None]:
 
 def table(results: Sequence[Measured | None]) -> str:
     """One line for each case; efficiency and differences are against one GPU."""
-    alone = {case.track: r for case, r in zip(CASES, results, strict=True) if case.processes == 1}
+    pairs = list(zip(CASES, results, strict=True))
+    alone = {(case.track, case.precision): r for case, r in pairs if case.processes == 1}
     heads = ("run", "tokens/s", "efficiency", "GiB", "compile s", "loss at 50", "difference")
     lines = [
         heads,
-        *(line(case, r, alone[case.track]) for case, r in zip(CASES, results, strict=True)),
+        *(line(case, r, alone[case.track, case.precision]) for case, r in pairs),
     ]
-    return "\n".join(f"{n:22}" + "".join(f"{cell:>12}" for cell in rest) for n, *rest in lines)
+    return "\n".join(f"{n:32}" + "".join(f"{cell:>12}" for cell in rest) for n, *rest in lines)
 
 
 def line(case: Case, result: Measured | None, alone: Measured | None) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ def _loss_and_gradients(
         weight_gradient_VC = torch.addmm(
             weight_gradient_VC, logits_NV.mT, x_NC[rows], out_dtype=torch.float32
         )
+        # Before the next chunk's are allocated.
+        del logits_NV
     return loss_N.sum(), x_gradient_NC, weight_gradient_VC.to(weight_VC.dtype)
 
 
@@ -105,6 +107,7 @@ def _scores(
         rows = slice(start, start + LOSS_CHUNK_TOKENS)
         logits_NV = x_NC[rows] @ product_VC.mT
         scores(logits_NV, targets_N[rows], soft_cap, log_likelihood_N[rows], is_top_N[rows])
+        del logits_NV
     return log_likelihood_N, is_top_N
 
 

@@ -25,11 +25,11 @@ def in_dollars(dollars, **training):
 
 
 def test_the_baseline_takes_what_was_measured():
-    # 13.1 s on an H200, docs/measurement.md.
+    # 12.5 s on an H200, docs/measurement.md.
     found = estimate(BASE, PRICES)
     low, high = found.train_seconds_range["H200"]
-    assert low <= 13.1 <= high
-    assert found.train_seconds["H200"] == pytest.approx(13.1, rel=0.1)
+    assert low <= 12.5 <= high
+    assert found.train_seconds["H200"] == pytest.approx(12.5, rel=0.1)
     assert found.measured_gpus == ("H200",)
 
 
