@@ -9,14 +9,9 @@ from pydantic import ValidationError
 from core.errors import InvalidInput
 from core.estimate.budget import budget_violations
 from core.estimate.cost import Estimate, estimate
+from core.schema.canonical import experiment_hash
 from core.schema.experiment import ExperimentConfig
-from core.schema.overrides import (
-    Change,
-    differences,
-    experiment_hash,
-    flatten,
-    resolve,
-)
+from core.schema.overrides import Change, differences, flatten, resolve
 from core.schema.problem import Problem
 from core.schema.submission import MAX_SUBMISSION_BYTES, Submission
 from core.schema.track import Track

@@ -9,7 +9,12 @@ from pathlib import Path
 
 @cache
 def code_commit() -> str:
-    """The git commit, with `+changes` if files differ from it.
+    """Which code this process runs: `code_on_disk` at the first call."""
+    return code_on_disk()
+
+
+def code_on_disk() -> str:
+    """The git commit, with `+changes` if files differ from it: what a new process would run.
 
     Outside a checkout: the environment variable `FIVE_DOLLAR_COMMIT`, which the images set,
     or else `release ` and the package version, or `unknown` where nothing is installed.

@@ -4,10 +4,16 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from pydantic import ValidationError
+
+from core.errors import InvalidInput
 from core.proposal import Proposal, propose, read_submission
+from core.schema.base import Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobState, RunStatus, SubmissionReceipt
+from core.schema.validation_problems import problems_of
 from core.tracks import load_tracks
 from runner.api.answers import SubmissionView
 from runner.api.client import AuthorClient
@@ -16,6 +22,8 @@ from runner.input_file import read_submission_file
 from runner.settings import RunnerSettings
 from runner.terminal.console import message_console
 from runner.terminal.display import Display, RunView
+
+Request = TypeVar("Request", bound=Message)
 
 RETRY_SECONDS = 20.0
 PATIENT_RETRY_SECONDS = 600.0
@@ -74,6 +82,18 @@ def submit_file(
     """
     proposal = check_file(path, parent_of)
     return client.submit(read_submission_file(path), secrets.token_urlsafe(24)), proposal
+
+
+def read_request(model: type[Request], **values: str) -> Request:
+    """What an author asks for, validated as the server will.
+
+    Raises:
+        InvalidInput: with every problem.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidInput(problems_of(error, model)) from error
 
 
 def watch_run(client: AuthorClient, run_id: str, display: Display) -> RunStatus:

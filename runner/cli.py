@@ -7,7 +7,7 @@ Exit statuses are those of `runner.exit_codes`; errors become messages in
 import typer
 
 from runner.command_group import CommandGroup
-from runner.commands import author, local, machine, reader
+from runner.commands import author, ledger, local, machine, reader, reproduce
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -17,8 +17,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Submit config diffs to the Five-Dollar LLM leaderboard, or train them yourself.",
     epilog="Exit status: 0 done, 1 fault of machine or server, 2 wrong usage, 3 input refused, "
-    "4 server unreachable, 5 not found, 6 run failed, 7 too late, in use or versions differ, "
-    "130 interrupted.",
+    "4 server unreachable, 5 not found, 6 run failed, 7 too late, in use, or versions or "
+    "data differ, 130 interrupted.",
 )
 
 app.command()(author.check)
@@ -26,10 +26,14 @@ app.command()(author.submit)
 app.command()(author.status)
 app.command()(author.logs)
 app.command()(author.cancel)
+app.command()(author.withdraw)
+app.command()(author.rerun)
 app.command()(reader.board)
 app.command()(reader.compare)
+app.command()(ledger.ledger)
 app.command()(local.train)
 app.command()(local.evaluate)
+app.command()(reproduce.reproduce)
 app.command()(machine.worker)
 app.command()(machine.serve)
 app.command()(machine.demo)

@@ -1,4 +1,4 @@
-"""The whole project on one machine: server, worker, four debug submissions, the board."""
+"""The whole project on one machine: server, worker, debug submissions, verdicts, the board."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from core.schema.job import JobState, RunStatus
 from core.tracks import BASELINES
-from runner.api.answers import Board
+from runner.api.answers import Board, Queue
 from runner.api.client import AuthorClient
 from runner.api.transport import Transport
 from runner.authoring import RETRY_SECONDS, parent_config, submit_file
@@ -24,8 +24,8 @@ from runner.errors import FolderInUse, NotFound, RunFailed, ServerUnreachable
 from runner.runs.run_folder import RunFolder, tail_lines
 from runner.serving import server_command, server_environment, sqlite_address
 from runner.settings import RunnerSettings, read_settings
+from runner.terminal.board import print_board
 from runner.terminal.display import Display, RunView, open_display
-from runner.terminal.report import print_board
 
 HOST = "127.0.0.1"
 PREFERRED_PORT = 8000
@@ -35,6 +35,8 @@ STOP_SECONDS = 30.0
 POLL_SECONDS = 0.5
 SHOWN_LOG_LINES = 15
 BASELINE = "debug_baseline.yaml"
+AWAITED = ("baseline", "verdict")
+"""Purposes of the runs that the server adds and the demonstration waits for."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Demo:
         self._messages = messages
 
     def run(self, once: bool) -> None:
-        """Submit the debug examples, wait for their runs, print the board.
+        """Submit the debug examples, wait until they are judged, print the board.
 
         Args:
             once: end then; otherwise keep serving until Ctrl-C.
@@ -157,11 +159,12 @@ class Demo:
     def _watch(
         self, client: AuthorClient, runs: Mapping[str, str], services: Sequence[Service]
     ) -> list[RunStatus]:
-        """Show all runs until each has ended."""
+        """Show all runs, those that the server adds for its verdicts too, until each has ended."""
         with open_display(self._messages) as display:
             ended: dict[str, RunStatus] = {}
-            while len(ended) < len(runs):
-                for run_id in [run_id for run_id in runs if run_id not in ended]:
+            waiting = list(runs)
+            while waiting:
+                for run_id in waiting:
                     status = client.run(run_id).read(RunStatus)
                     _show(display, status)
                     if status.state.is_final:
@@ -169,7 +172,14 @@ class Demo:
                 for service in services:
                     service.need_alive()
                 time.sleep(POLL_SECONDS)
-        return [ended[run_id] for run_id in runs]
+                queue = client.queue().read(Queue)
+                waiting = [run_id for run_id in waiting if run_id not in ended]
+                waiting += [
+                    entry.run_id
+                    for entry in (*queue.running, *queue.queued)
+                    if entry.purpose in AWAITED and entry.run_id not in (*waiting, *ended)
+                ]
+        return list(ended.values())
 
     def _failures(self, ended: Sequence[RunStatus]) -> Iterator[str]:
         """Which runs have no result, why, and the last lines of their logs."""

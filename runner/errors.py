@@ -13,6 +13,8 @@ RunnerError
 ├── DamagedFolder         a file of a run folder does not follow its schema
 ├── RunFailed             a run ended without a result
 ├── RunStopped            a local run was stopped; the same command goes on with it
+├── LedgerBroken          a ledger does not hold, or its database says something else
+├── OtherData             a run cannot be reproduced on the data that is here
 └── BadSettings           an environment variable has a value that is not allowed
 """
 
@@ -107,6 +109,16 @@ class RunStopped(RunnerError):
     """A local run was stopped; the same command goes on with it."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class LedgerBroken(RunnerError):
+    """A server's ledger does not hold, or its database says something else."""
+
+
+class OtherData(RunnerError):
+    """A run cannot be reproduced on the data that is here."""
+
+    exit_code = ExitCode.CONFLICT
 
 
 class BadSettings(RunnerError):

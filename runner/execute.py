@@ -22,7 +22,7 @@ from pathlib import Path
 
 from core import errors
 from core.schema.job import RunSpec
-from core.schema.result import FailureKind, RunResult
+from core.schema.result import Anchor, FailureKind, RunResult
 from core.train.environment import RunEnvironment
 from core.train.reporter import Reporter, SilentReporter
 from runner.errors import FolderInUse
@@ -50,11 +50,7 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Run the folder that the command line names and exit with its status."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    # The compiler's hints are for its own developers; the log is for authors.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\._(inductor|dynamo)\.")
+    set_up_log()
     folder = RunFolder(Path(sys.argv[1]))
     if is_launched():
         status = run_process(folder) or ExitCode.OK
@@ -66,6 +62,15 @@ def main() -> None:
         die_with_parent(int(sys.argv[2]))
     processes = num_processes(folder.spec(), folder.environment().device)
     sys.exit(launch(folder.path, processes) if processes > 1 else run_alone(folder))
+
+
+def set_up_log() -> None:
+    """Log to stdout, which is the run's log."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # The compiler's hints are for its own developers; the log is for authors.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\._(inductor|dynamo)\.")
 
 
 def run_process(folder: RunFolder) -> ExitCode | None:
@@ -115,9 +120,19 @@ def execute(folder: RunFolder, train: Train, is_main: bool = True) -> ExitCode:
             folder.write_failure(kind, str(error))
             return ExitCode.RUN_FAILED
     if is_main:
-        folder.write_result(result)
+        folder.write_result(anchored(result, folder.anchor()))
     logger.info("finished with validation loss %.4f", result.val_loss)
     return ExitCode.OK
+
+
+def anchored(result: RunResult, anchor: Anchor | None) -> RunResult:
+    """The result with the anchor that was measured before the run, if it holds for it."""
+    if anchor is None:
+        return result
+    if not anchor.holds_for(result.provenance):
+        logger.warning("the baseline's speed was measured on another machine or by other code")
+        return result
+    return result.model_copy(update={"anchor": anchor})
 
 
 def failure_kind(error: Exception) -> FailureKind:

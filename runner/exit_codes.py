@@ -21,6 +21,6 @@ class ExitCode(IntEnum):
     RUN_FAILED = 6
     """A run ended without a result."""
     CONFLICT = 7
-    """Another process works in this folder, the run has ended already, or versions differ."""
+    """Another process works in this folder, the run has ended, or versions or data differ."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; what can be resumed was saved."""

@@ -17,9 +17,21 @@ from server.baselines import import_baselines
 from server.body_limit import BodyLimit
 from server.database import create_engine, upgrade, write_session
 from server.error_answers import error_handlers
+from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
 from server.reaper import Reaper
-from server.routes import board, health, jobs, pages, runs, submissions, tracks, workers
+from server.routes import (
+    board,
+    health,
+    jobs,
+    ledger,
+    memory,
+    pages,
+    runs,
+    submissions,
+    tracks,
+    workers,
+)
 from server.settings import ServerSettings
 from server.tables import utc_now
 from server.templating import STATIC
@@ -44,6 +56,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     upgrade(engine)
     with write_session(engine) as session:
         import_baselines(session, served, settings.tracks_folder)
+        if settings.queues_runs:
+            rebase_submissions(session, served)
     engine.dispose()
     app = FastAPI(
         title="Five-Dollar LLM",
@@ -59,7 +73,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.tracks = served
     app.state.engine = engine
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, health):
+    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, health):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(board.router)

@@ -8,13 +8,13 @@ from pathlib import Path
 from sqlmodel import Session
 
 from core.errors import InvalidInput
-from core.schema.overrides import experiment_hash
+from core.schema.canonical import experiment_hash
 from core.schema.problem import Problem
 from core.schema.track import Track
 from core.tracks import BaselineRun, load_baseline_results
+from server.experiments import ensure_experiment
 from server.reports import put_result
-from server.submissions import ensure_experiment
-from server.tables import Experiment, Run, SubmissionRow
+from server.tables import Experiment, Run, RunPurpose, SubmissionRow
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
         for run in missing:
             _check_identity(run, name, identity)
         experiment = ensure_experiment(session, identity, track.rules, track.base)
-        session.add_all(_row(run, experiment, tracks) for run in missing)
-        session.flush()
+        for run in missing:
+            _add(session, run, experiment, tracks)
         _ensure_submission(session, track, experiment, measured[0].run_id)
         if missing:
             logger.info("baseline runs imported", extra={"track": name, "runs": len(missing)})
@@ -80,16 +80,18 @@ def _check_identity(run: BaselineRun, track: str, identity: str) -> None:
         raise InvalidInput([Problem(path="runs.experiment_hash", message=message)])
 
 
-def _row(measured: BaselineRun, experiment: Experiment, tracks: Mapping[str, Track]) -> Run:
+def _add(
+    session: Session, measured: BaselineRun, experiment: Experiment, tracks: Mapping[str, Track]
+) -> None:
     run = Run.model_validate(
         {
             "id": measured.run_id,
             "experiment_hash": experiment.hash,
             "seed": measured.result.seed,
             "origin": "project",
+            "purpose": RunPurpose.BASELINE,
             "note": measured.note,
             "finished_at": datetime.combine(measured.measured_at, time.min, UTC),
         }
     )
-    put_result(run, experiment, measured.result, tracks)
-    return run
+    put_result(session, run, experiment, measured.result, tracks)

@@ -7,13 +7,16 @@ from sqlmodel import Session
 from core.schema.base import Message
 from core.schema.overrides import Change, differences
 from core.schema.track import Track
+from server.board_keys import baseline_hash, board_keys
+from server.experiments import stored_config
 from server.formatting import Quantity, task_title
-from server.leaderboard import baseline_hash, board_keys
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.served_tracks import find_served_track
 from server.standing import RunStanding, experiment_runs
-from server.submissions import find_submission, stored_config
+from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
+from server.verdict.board_losses import board_noise, experiment_losses
+from server.verdict.judge import Judgement, judge_pair
 
 
 class ComparedFigure(Message):
@@ -67,6 +70,8 @@ class Comparison(Message):
     """The comparability key that both have results under; None means no deltas."""
     notice: str
     """Why there are no deltas, for a person; empty if there are."""
+    judgement: Judgement | None
+    """Whether B is better or worse than A; None where their losses are not compared."""
     changes: tuple[Change, ...]
     """Settings that differ; `before` is A's value, `after` is B's."""
     figures: tuple[ComparedFigure, ...]
@@ -95,14 +100,27 @@ def compare(session: Session, tracks: Mapping[str, Track], a: str, b: str) -> Co
         b=side_b,
         key=key,
         notice="" if key else _notice(side_a, side_b),
+        judgement=_judgement(session, first, second, key),
         changes=differences(config_a, config_b),
         figures=tuple(_figures(side_a.result, side_b.result, comparable=key is not None)),
     )
 
 
+def _judgement(
+    session: Session, a: SubmissionRow, b: SubmissionRow, key: str | None
+) -> Judgement | None:
+    """B against A."""
+    if key is None or a.experiment_hash == b.experiment_hash:
+        return None
+    losses_a, losses_b = (
+        experiment_losses(session, submission.experiment_hash, key) for submission in (a, b)
+    )
+    return judge_pair(losses_b, losses_a, board_noise(session, key))
+
+
 def _keys(runs: tuple[RunStanding, ...]) -> tuple[str, ...]:
     """Keys of an experiment's results, that of the newest first."""
-    done = [run for run in runs if run.result is not None and run.comparability_key]
+    done = [run for run in runs if run.result is not None and not run.held_reason]
     done.sort(key=lambda run: run.finished_at or run.created_at, reverse=True)
     return tuple(dict.fromkeys(run.comparability_key for run in done if run.comparability_key))
 
@@ -127,7 +145,7 @@ def _side(
     measured = [
         MeasuredRun(run.result, run.cost_usd)
         for run in runs
-        if run.result is not None and run.comparability_key == shown
+        if run.result is not None and run.comparability_key == shown and not run.held_reason
     ]
     active = sum(not run.state.is_final for run in runs)
     return ComparedSide(
@@ -159,14 +177,15 @@ def _notice(a: ComparedSide, b: ComparedSide) -> str:
 def _figures(
     a: PooledResult | None, b: PooledResult | None, comparable: bool
 ) -> Iterator[ComparedFigure]:
-    """The figures of both sides: quality, tasks, size, and times.
+    """The figures of both sides: quality, tasks, size, speed, and times.
 
     Times get no difference: they say something about a config only against a run on the same
-    worker in the same session, which two submissions are not.
+    worker in the same session, which two submissions are not. Their ratios to that run do.
     """
     yield from _plain_figures(_QUALITY, a, b, comparable)
     yield from _task_figures(a, b, comparable)
     yield from _plain_figures(_SIZE, a, b, comparable)
+    yield from _plain_figures(_SPEED, a, b, comparable)
     yield from _plain_figures(_TIME, a, b, comparable=False)
 
 
@@ -185,6 +204,7 @@ _SIZE: _Figures = (
     ("Steps", Quantity.COUNT, "steps"),
     ("Peak memory", Quantity.BYTES, "peak_memory_bytes"),
 )
+_SPEED: _Figures = (("Speed, baseline on the same worker = 1", Quantity.RATIO, "relative_speed"),)
 _TIME: _Figures = (
     ("Tokens per second", Quantity.COUNT, "tokens_per_second"),
     ("Compile time", Quantity.SECONDS, "compile_seconds"),

@@ -83,8 +83,21 @@ def get_session(request: Request) -> Iterator[Session]:
         yield session
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest revision, in one transaction."""
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema up to a revision, in one transaction."""
+    with _migrations(engine) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Bring the schema down to a revision, in one transaction; what it has no place for is lost."""
+    with _migrations(engine) as config:
+        command.downgrade(config, revision)
+
+
+@contextmanager
+def _migrations(engine: Engine) -> Iterator[Config]:
+    """Alembic's configuration, on a connection that commits when the block ends."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with (
@@ -93,7 +106,7 @@ def upgrade(engine: Engine) -> None:
         connection.begin(),
     ):
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        yield config
 
 
 @contextmanager

@@ -6,6 +6,7 @@ ServerError
 ├── ProtocolMismatch   409  worker and server speak different versions
 ├── KeyReused          409  an idempotency key came with another submission
 ├── AlreadyEnded       409  a run that has ended cannot be cancelled
+├── NothingToRun       409  no further run of an experiment would change anything
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
@@ -63,6 +64,13 @@ class AlreadyEnded(ServerError):
 
     status = 409
     kind = "already_ended"
+
+
+class NothingToRun(ServerError):
+    """A further run would be ranked nowhere, or is queued already."""
+
+    status = 409
+    kind = "nothing_to_run"
 
 
 class InvalidReport(ServerError):

@@ -27,6 +27,7 @@ class Quantity(StrEnum):
     COUNT = "count"
     SECONDS = "seconds"
     DOLLARS = "dollars"
+    RATIO = "ratio"
 
 
 def figure(value: float | None, quantity: Quantity) -> str:
@@ -46,6 +47,8 @@ def figure(value: float | None, quantity: Quantity) -> str:
             return seconds(value)
         case Quantity.DOLLARS:
             return usd(value)
+        case Quantity.RATIO:
+            return ratio(value)
 
 
 def figure_delta(value: float | None, quantity: Quantity) -> str:
@@ -57,7 +60,7 @@ def figure_delta(value: float | None, quantity: Quantity) -> str:
             return DASH if value is None else f"{delta(value / 1024**3, 2)} GiB"
         case Quantity.COUNT:
             return delta(value, 0)
-        case Quantity.PERPLEXITY | Quantity.DOLLARS:
+        case Quantity.PERPLEXITY | Quantity.DOLLARS | Quantity.RATIO:
             return delta(value, 2)
         case _:
             return delta(value)
@@ -100,6 +103,11 @@ def usd(value: float | None) -> str:
     return f"${value:,.4f}" if 0 < value < 0.1 else f"${value:,.2f}"
 
 
+def ratio(value: float | None) -> str:
+    """A multiple, with two decimals."""
+    return DASH if value is None else f"{_decimals(value, 2)} ×"
+
+
 def seconds(value: float | None) -> str:
     """A duration: seconds, or hours and minutes where it is long."""
     if value is None:
@@ -124,6 +132,18 @@ def delta(value: float | None, decimals: int = 4) -> str:
     if direction(value, decimals) == "equal":
         return size
     return f"▼ {MINUS}{size}" if value < 0 else f"▲ +{size}"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of a difference, with signs."""
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(value: float, decimals: int = 4) -> str:
+    size = f"{abs(value):,.{decimals}f}"
+    if float(size.replace(",", "")) == 0:
+        return size
+    return f"{MINUS}{size}" if value < 0 else f"+{size}"
 
 
 def direction(value: float | None, decimals: int = 4) -> str:

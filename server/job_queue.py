@@ -1,50 +1,59 @@
 """The queue: jobs wait by position, each is leased to one worker, and none is lost."""
 
-import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 from sqlalchemy import update
-from sqlmodel import Session, and_, col, func, or_, select
+from sqlmodel import Session, col, func, or_, select, tuple_
 
-from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobOffer, JobState, RunSpec
 from core.schema.result import FailureKind
 from core.schema.track import Track, TrackRules
+from server.canary.frozen import standing_freezes
 from server.errors import AlreadyEnded, NotFound
 from server.identifiers import new_id, new_lease_token
-from server.lease import close, end_attempt, retry_or_fail
-from server.tables import Attempt, AttemptOutcome, Experiment, Job, Run, Worker, utc_now
+from server.lease import close, end_attempt, enter_state, retry_or_fail
+from server.run_specs import run_spec
+from server.tables import Attempt, AttemptOutcome, Experiment, Job, Priority, Run, Worker, utc_now
 
 logger = logging.getLogger(__name__)
 
 
-def enqueue(session: Session, run: Run, needs_cuda: bool, memory_bytes: int) -> Job:
-    """Add a job for a run at the end of the queue."""
+def enqueue(
+    session: Session,
+    run: Run,
+    needs_cuda: bool,
+    memory_bytes: int,
+    priority: Priority,
+    only_worker_id: str | None = None,
+) -> Job:
+    """Add a job for a run at the end of its priority."""
     last = session.exec(select(func.max(Job.position))).one()
     job = Job.model_validate(
         {
             "id": new_id("j"),
             "run_id": run.id,
             "position": (last or 0) + 1,
+            "priority": priority,
             "needs_cuda": needs_cuda,
             "memory_bytes": memory_bytes,
+            "only_worker_id": only_worker_id,
         }
     )
     session.add(job)
     session.flush()
+    enter_state(session, job)
     return job
 
 
 def jobs_ahead(session: Session, job: Job) -> int:
-    """Queued jobs that will be claimed before this one."""
-    before = or_(
-        col(Job.position) < job.position,
-        and_(col(Job.position) == job.position, col(Job.id) < job.id),
-    )
+    """Queued jobs that will be claimed before this one, without those kept for one worker."""
+    order = tuple_(col(Job.priority), col(Job.position), col(Job.id))
+    before = order < (job.priority, job.position, job.id)
     query = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED, before)
+    query = query.where(col(Job.only_worker_id).is_(None))
     return session.exec(query).one()
 
 
@@ -66,8 +75,7 @@ def claim(
     now = utc_now()
     worker.last_seen_at = now
     requeue_expired(session, now)
-    priced = [name for name, track in tracks.items() if _can_price(track.rules, worker.device)]
-    while job := _first_fitting(session, worker, priced):
+    while job := next_job(session, worker, tracks):
         spec = _run_spec(session, job, tracks)
         if spec is not None:
             return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
@@ -123,14 +131,19 @@ def _can_price(rules: TrackRules, device: str) -> bool:
     return rules.budget.cost_usd is None or rules.price_usd_per_hour(device) is not None
 
 
-def _first_fitting(session: Session, worker: Worker, tracks: Collection[str]) -> Job | None:
+def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> Job | None:
+    """The first queued job that fits a worker; one that is frozen on a track gets its own alone."""
+    priced = [name for name, track in tracks.items() if _can_price(track.rules, worker.device)]
+    frozen = [freeze.track for freeze in standing_freezes(session, worker.id)]
+    is_free = col(Job.only_worker_id).is_(None) & col(Experiment.track).not_in(frozen)
     query = (
         select(Job)
         .join(Run, col(Run.id) == col(Job.run_id))
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .where(Job.state == JobState.QUEUED)
-        .where(col(Experiment.track).in_(tracks))
-        .order_by(col(Job.position), col(Job.id))
+        .where(col(Experiment.track).in_(priced))
+        .where(or_(col(Job.only_worker_id) == worker.id, is_free))
+        .order_by(col(Job.priority), col(Job.position), col(Job.id))
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )
@@ -145,26 +158,14 @@ def _run_spec(session: Session, job: Job, tracks: Mapping[str, Track]) -> RunSpe
     """What to train; None, and the job failed, if this version cannot read the config."""
     run = session.get_one(Run, job.run_id)
     experiment = session.get_one(Experiment, run.experiment_hash)
-    rules = tracks[experiment.track].rules
     try:
-        config = ExperimentConfig.model_validate_json(json.dumps(experiment.config))
+        return run_spec(run, experiment, tracks[experiment.track])
     except ValidationError as error:
         logger.error("stored config is not valid", extra={"job_id": job.id}, exc_info=error)
         message = "The config was accepted by an earlier version of the project; submit it again."
         close(session, job, JobState.FAILED, FailureKind.INTERNAL_ERROR, message)
         session.flush()
         return None
-    return RunSpec(
-        run_id=run.id,
-        track=experiment.track,
-        track_version=experiment.track_version,
-        experiment=config,
-        seed=run.seed,
-        budget=rules.budget,
-        prices_usd_per_hour=rules.prices_usd_per_hour,
-        max_devices=rules.max_devices,
-        sharding=rules.sharding,
-    )
 
 
 def _lease(
@@ -185,5 +186,6 @@ def _lease(
         )
     )
     session.flush()
+    enter_state(session, job)
     logger.info("job leased", extra={"job_id": job.id, "worker_id": worker.id})
     return JobOffer(job_id=job.id, lease_token=token, attempt=job.attempt, run=spec)

@@ -1,57 +1,36 @@
 """The board of a track: experiments ranked by mean validation loss under one key."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from pydantic import AwareDatetime
-from sqlalchemy import case, distinct, func
 from sqlmodel import Session, col, select
 
 from core.schema.base import Message
-from core.schema.overrides import Change, differences, experiment_hash
+from core.schema.overrides import Change, differences
 from core.schema.track import Track
+from server.board_keys import BoardKey, baseline_hash, board_keys
 from server.errors import NotFound
+from server.experiments import stored_config
+from server.idle.listing import listed_experiments
 from server.pooling import MeasuredRun, PooledResult, pool
+from server.run_labels import PROJECT, Label, known_labels
 from server.standing import RunStanding, active_runs, ended_runs
-from server.submissions import stored_config
-from server.tables import Experiment, Run, SubmissionRow
+from server.tables import Experiment, Run
+from server.verdict.board_losses import board_noise, losses_by_experiment
+from server.verdict.judge import Verdict, judge_pair
+from server.verdict.view import BoardVerdicts, ExperimentVerdict, WithdrawnNote, board_verdicts
 
 MAX_CHANGES = 3
 """Changed settings that a row names; the submission's page names all."""
-
-
-class BoardKey(Message):
-    """A comparability key that the track's results have."""
-
-    key: str
-    """Sixteen hexadecimal digits."""
-    num_experiments: int
-    """Experiments with a result under it."""
-    num_runs: int
-    """Runs with a result under it."""
-    num_baseline_runs: int
-    """Those that are the baseline's."""
-    latest_at: AwareDatetime | None
-    """When the newest of them ended."""
-    note: str
-    """What the project says of its own runs among them; may be empty."""
-
-
-class Label(Message):
-    """What a row is called: the first submission of the experiment."""
-
-    submission_id: str | None
-    """Id; None if nobody submitted it, as with a baseline that comes with the project."""
-    name: str
-    """Name."""
-    author: str
-    """Author."""
 
 
 class BoardRow(Label):
     """An experiment and the figures of its runs under the board's key."""
 
     rank: int | None
-    """From 1 by mean validation loss; None for the baseline, which is not ranked."""
+    """From 1 by mean validation loss; None for the baseline and for what was withdrawn."""
+    is_tied: bool
+    """Whether the difference from the ranked row above is within the noise."""
     is_baseline: bool
     """Whether this is the track's base config."""
     experiment_hash: str
@@ -64,6 +43,10 @@ class BoardRow(Label):
     """Figures of the runs."""
     delta: float | None
     """Mean validation loss less the baseline's; None without a baseline and for itself."""
+    verdict: ExperimentVerdict | None
+    """Against the baseline; None for the baseline itself, and while there is none."""
+    withdrawn: WithdrawnNote | None
+    """Why it does not count, if its authors took it back."""
     num_active_runs: int
     """Further runs of it that are queued or running."""
     num_ended_runs: int
@@ -89,7 +72,9 @@ class Leaderboard(Message):
     baseline: BoardRow | None
     """The baseline's row."""
     rows: tuple[BoardRow, ...]
-    """All other experiments, best first."""
+    """All other experiments, best first, and behind them what was withdrawn."""
+    pending: str
+    """Why rows without a verdict have none; empty without a board."""
     active: tuple[WaitingRow, ...]
     """Runs of the track that are running or queued, whatever their key will be."""
     ended: tuple[WaitingRow, ...]
@@ -117,83 +102,33 @@ def leaderboard(session: Session, track: Track, key: str | None = None) -> Leade
     ended = ended_runs(session, track.rules.name)
     rows = _rows(session, track, key, labels, active, ended) if key else []
     baseline = next((row for row in rows if row.is_baseline), None)
+    verdicts = None
+    if key:
+        num_seeds = baseline.result.num_seeds if baseline else 0
+        verdicts = board_verdicts(session, track, key, num_seeds)
+        rows = [_judged(row, verdicts) for row in rows]
+        baseline = next((row for row in rows if row.is_baseline), None)
     return Leaderboard(
         track=track.rules.name,
         key=key,
         keys=keys,
         baseline=baseline,
-        rows=_ranked([row for row in rows if not row.is_baseline], baseline),
+        rows=_ranked(session, key, [row for row in rows if not row.is_baseline], baseline),
+        pending=verdicts.pending if verdicts else "",
         active=tuple(_waiting(run, labels) for run in active),
         ended=tuple(_waiting(run, labels) for run in ended),
         tasks=track.base.evaluation.tasks,
     )
 
 
-def baseline_hash(track: Track) -> str:
-    """Identity of a track's base config."""
-    return experiment_hash(track.rules.name, track.rules.version, track.base)
-
-
-def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
-    """Keys of a track: that of the newest baseline run first, then by their newest run."""
-    is_baseline = col(Run.experiment_hash) == baseline_hash(track)
-    newest_baseline = func.max(case((is_baseline, Run.finished_at)))
-    newest = func.max(Run.finished_at)
-    rows = session.exec(
-        select(  # type: ignore[call-overload]
-            Run.comparability_key,
-            func.count(distinct(col(Run.experiment_hash))),
-            func.count(),
-            func.count(case((is_baseline, 1))),
-            newest,
-            func.max(Run.note),
-        )
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Experiment.track == track.rules.name)
-        .where(col(Run.comparability_key).is_not(None))
-        .group_by(col(Run.comparability_key))
-        .order_by(
-            newest_baseline.is_(None), newest_baseline.desc(), newest.desc(), Run.comparability_key
-        )
-    )
-    return tuple(
-        BoardKey(
-            key=key,
-            num_experiments=experiments,
-            num_runs=runs,
-            num_baseline_runs=baseline_runs,
-            latest_at=latest_at,
-            note=note,
-        )
-        for key, experiments, runs, baseline_runs, latest_at, note in rows
-    )
-
-
 def _labels(session: Session, track: Track) -> dict[str, Label]:
-    """The first submission of each experiment of a track, by the experiment's hash.
+    """The labels of a track's experiments and runs, by hash or id.
 
     A run's own submission goes by the run's id, so that an author who sent an experiment
     again finds the seed under the name that he gave it.
     """
-    rows = session.exec(
-        select(  # type: ignore[call-overload]
-            SubmissionRow.experiment_hash,
-            SubmissionRow.run_id,
-            SubmissionRow.id,
-            SubmissionRow.name,
-            SubmissionRow.author,
-        )
-        .where(SubmissionRow.track == track.rules.name)
-        .order_by(col(SubmissionRow.created_at), col(SubmissionRow.id))
-    )
-    project = Label(submission_id=None, name="Baseline", author="project")
-    labels = {baseline_hash(track): project}
-    for experiment, run_id, submission_id, name, author in rows:
-        label = Label(submission_id=submission_id, name=name, author=author)
-        if labels.get(experiment, project) is project:
-            labels[experiment] = label
-        labels.setdefault(run_id, label)
-    return labels
+    of_track = select(Experiment.hash).where(Experiment.track == track.rules.name)
+    return {baseline_hash(track): PROJECT} | known_labels(session, of_track)
 
 
 def _label(experiment_hash: str, labels: dict[str, Label]) -> Label:
@@ -209,12 +144,14 @@ def _rows(
     active: Sequence[RunStanding],
     ended: Sequence[RunStanding],
 ) -> list[BoardRow]:
-    """One unranked row for each experiment that has a result under the key."""
+    """One unranked row for each listed experiment that has a result under the key."""
+    listed = listed_experiments(session, key)
     found = session.exec(
         select(Run, Experiment)
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Run.comparability_key == key)
+        .where(Run.comparability_key == key, Run.held_reason == "")
         .where(col(Run.result).is_not(None))
+        .where(col(Run.experiment_hash).in_(listed))
         .order_by(col(Run.seed))
     )
     runs: dict[str, list[MeasuredRun]] = {}
@@ -229,12 +166,15 @@ def _rows(
             BoardRow(
                 **_label(identity, labels).model_dump(),
                 rank=None,
+                is_tied=False,
                 is_baseline=identity == baseline_hash(track),
                 experiment_hash=identity,
                 changes=changes[:MAX_CHANGES],
                 num_changes=len(changes),
                 result=pool(runs[identity]),
                 delta=None,
+                verdict=None,
+                withdrawn=None,
                 num_active_runs=sum(run.experiment_hash == identity for run in active),
                 num_ended_runs=sum(run.experiment_hash == identity for run in ended),
             )
@@ -242,19 +182,49 @@ def _rows(
     return rows
 
 
-def _ranked(rows: Sequence[BoardRow], baseline: BoardRow | None) -> tuple[BoardRow, ...]:
-    """Rows by mean loss with rank and delta; equal losses share a rank."""
-    ordered = sorted(rows, key=lambda row: (row.result.val_loss, row.experiment_hash))
+def _judged(row: BoardRow, verdicts: BoardVerdicts) -> BoardRow:
+    """The row with what is said of its experiment."""
+    identity = row.experiment_hash
+    update = {"verdict": verdicts.of.get(identity), "withdrawn": verdicts.withdrawn.get(identity)}
+    return row if row.is_baseline else row.model_copy(update=update)
+
+
+def _ranked(
+    session: Session, key: str | None, rows: Sequence[BoardRow], baseline: BoardRow | None
+) -> tuple[BoardRow, ...]:
+    """Rows by mean loss with rank and delta; equal losses share a rank, withdrawn ones have none.
+
+    A row is tied with the one above if the two cannot be told apart.
+    """
+    counting = [row for row in rows if row.withdrawn is None]
+    ordered = sorted(counting, key=lambda row: (row.result.val_loss, row.experiment_hash))
     losses = [row.result.val_loss for row in ordered]
-    return tuple(
-        row.model_copy(
-            update={
-                "rank": losses.index(row.result.val_loss) + 1,
-                "delta": row.result.val_loss - baseline.result.val_loss if baseline else None,
-            }
-        )
+    tied = _ties(session, key, ordered) if key else set()
+    updates = [
+        {
+            "rank": losses.index(row.result.val_loss) + 1,
+            "is_tied": row.experiment_hash in tied,
+        }
         for row in ordered
+    ]
+    ranked = [row.model_copy(update=new) for row, new in zip(ordered, updates, strict=True)]
+    withdrawn = [row for row in rows if row.withdrawn is not None]
+    base = baseline.result.val_loss if baseline else None
+    return tuple(
+        row.model_copy(update={"delta": None if base is None else row.result.val_loss - base})
+        for row in (*ranked, *withdrawn)
     )
+
+
+def _ties(session: Session, key: str, ordered: Sequence[BoardRow]) -> set[str]:
+    """Experiments that are not surely worse than the one ranked above them."""
+    losses, noise = losses_by_experiment(session, key), board_noise(session, key)
+    tied = set()
+    for above, row in pairwise(ordered):
+        pair = judge_pair(losses[row.experiment_hash], losses[above.experiment_hash], noise)
+        if pair is None or pair.verdict is Verdict.UNRESOLVED:
+            tied.add(row.experiment_hash)
+    return tied
 
 
 def _waiting(run: RunStanding, labels: dict[str, Label]) -> WaitingRow:

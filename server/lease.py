@@ -7,11 +7,14 @@ A report counts if it carries the job's current lease token. Time only moves a j
 import logging
 from datetime import datetime, timedelta
 
+from pydantic import JsonValue
 from sqlmodel import Session, col, func, select
 
 from core.schema.job import FailureReport, Heartbeat, JobState
+from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
+from server.ledger.entries import record
 from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
 
 MAX_FAULTS = 3
@@ -80,7 +83,7 @@ def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: fl
     if job.cancel_requested:
         close(session, job, JobState.CANCELLED, FailureKind.CANCELLED, "Cancelled while it ran.")
     else:
-        _requeue(job)
+        _requeue(session, job)
     logger.info("job given back", extra={"job_id": job.id, "attempt": job.attempt})
 
 
@@ -108,7 +111,7 @@ def retry_or_fail(session: Session, job: Job, kind: FailureKind, message: str) -
     elif faults >= MAX_FAULTS:
         close(session, job, JobState.FAILED, kind, f"{message} (attempt {faults} of {MAX_FAULTS})")
     else:
-        _requeue(job)
+        _requeue(session, job)
 
 
 def has_ended(session: Session, job_id: str, lease_token: str, outcome: AttemptOutcome) -> bool:
@@ -149,10 +152,24 @@ def close(
     job.state, job.failure, job.failure_message = state, failure, message
     job.finished_at, job.lease_expires_at, job.phase = now, None, None
     session.get_one(Run, job.run_id).finished_at = now
+    enter_state(session, job)
 
 
-def _requeue(job: Job) -> None:
+def enter_state(session: Session, job: Job) -> None:
+    """Tell the ledger where a job stands now."""
+    contents: dict[str, JsonValue] = {
+        "run": job.run_id,
+        "state": job.state.value,
+        "attempt": job.attempt,
+        "worker": job.worker_id,
+        "failure": job.failure.value if job.failure else None,
+    }
+    record(session, LedgerKind.JOB, job.id, contents)
+
+
+def _requeue(session: Session, job: Job) -> None:
     """Back to the queue, at the place it had."""
     job.state, job.worker_id = JobState.QUEUED, None
     job.lease_token, job.lease_expires_at, job.started_at = None, None, None
     job.phase, job.completed, job.total = None, 0, 0
+    enter_state(session, job)

@@ -67,6 +67,9 @@ class PooledResult(Message):
     """Multiple-choice scores."""
     tokens_per_second: float
     """Training tokens over training time."""
+    relative_speed: float | None
+    """Speed as a multiple of the baseline's on the same worker in the same session; None if any
+    run has no anchor."""
     compile_seconds: float
     """Warm-up."""
     train_seconds: float
@@ -97,6 +100,7 @@ def pool(runs: Sequence[MeasuredRun]) -> PooledResult:
     losses = [result.val_loss for result in results]
     mean_loss = statistics.fmean(losses)
     costs = [run.cost_usd for run in runs if run.cost_usd is not None]
+    ratios = [ratio for result in results if (ratio := result.relative_speed) is not None]
     mean = statistics.fmean
     return PooledResult(
         num_runs=len(runs),
@@ -108,6 +112,7 @@ def pool(runs: Sequence[MeasuredRun]) -> PooledResult:
         val_bpb=mean(result.val_bpb for result in results),
         tasks=_pool_tasks(results),
         tokens_per_second=mean(result.tokens_per_second for result in results),
+        relative_speed=mean(ratios) if len(ratios) == len(results) else None,
         compile_seconds=mean(result.timing.compile_seconds for result in results),
         train_seconds=mean(result.timing.train_seconds for result in results),
         eval_seconds=mean(result.timing.eval_seconds for result in results),

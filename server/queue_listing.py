@@ -1,11 +1,12 @@
 """The queue as its readers see it."""
 
 from pydantic import AwareDatetime
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from core.schema.base import Message
 from core.schema.job import JobState, Phase
-from server.tables import Job, Run, SubmissionRow, Worker
+from server.run_labels import Label, run_labels
+from server.tables import Experiment, Job, Run, RunPurpose, Worker
 
 
 class QueueEntry(Message):
@@ -15,8 +16,11 @@ class QueueEntry(Message):
     """Id of the job."""
     run_id: str
     """The run that it asks for."""
+    purpose: RunPurpose
+    """Why it was queued."""
     submission_id: str
-    """The submission that asked for the run."""
+    """The submission that asked for the run, or else the first of its experiment; empty for a
+    baseline that nobody submitted."""
     name: str
     """The submission's name."""
     author: str
@@ -30,7 +34,7 @@ class QueueEntry(Message):
     attempt: int
     """Attempts begun."""
     worker: str | None
-    """Name of the worker that has it."""
+    """Name of the worker that has it, or, while it waits, of the only one that may have it."""
     phase: Phase | None
     """What it is doing, while it runs."""
     completed: int
@@ -55,18 +59,20 @@ class Queue(Message):
 
 
 def list_queue(session: Session) -> Queue:
-    """All jobs that run or wait, in order of position."""
+    """All jobs that run or wait, in the order in which they are claimed."""
     query = (
-        select(Job, Run.seed, SubmissionRow, Worker.name)
+        select(Job, Run, Experiment, Worker.name)
         .join(Run, col(Run.id) == col(Job.run_id))
-        .join(SubmissionRow, col(SubmissionRow.run_id) == col(Run.id))
-        .outerjoin(Worker, col(Worker.id) == col(Job.worker_id))
+        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
+        .outerjoin(Worker, col(Worker.id) == func.coalesce(Job.worker_id, Job.only_worker_id))
         .where(col(Job.state).in_((JobState.RUNNING, JobState.QUEUED)))
-        .order_by(col(Job.position), col(Job.id))
+        .order_by(col(Job.priority), col(Job.position), col(Job.id))
     )
+    rows = session.exec(query).all()
+    labels = run_labels(session, [run for _, run, _, _ in rows])
     entries = [
-        _entry(job, seed, submission, worker)
-        for job, seed, submission, worker in session.exec(query)
+        _entry(job, run, experiment, labels[run.id], worker)
+        for job, run, experiment, worker in rows
     ]
     return Queue(
         running=tuple(entry for entry in entries if entry.state is JobState.RUNNING),
@@ -74,15 +80,18 @@ def list_queue(session: Session) -> Queue:
     )
 
 
-def _entry(job: Job, seed: int, submission: SubmissionRow, worker: str | None) -> QueueEntry:
+def _entry(
+    job: Job, run: Run, experiment: Experiment, label: Label, worker: str | None
+) -> QueueEntry:
     return QueueEntry(
         job_id=job.id,
         run_id=job.run_id,
-        submission_id=submission.id,
-        name=submission.name,
-        author=submission.author,
-        track=submission.track,
-        seed=seed,
+        purpose=run.purpose,
+        submission_id=label.submission_id or "",
+        name=label.name,
+        author=label.author,
+        track=experiment.track,
+        seed=run.seed,
         state=job.state,
         attempt=job.attempt,
         worker=worker,

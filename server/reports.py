@@ -10,12 +10,18 @@ from collections.abc import Mapping
 from sqlmodel import Session, col, select
 
 from core.schema.job import JobState, LogChunk, MetricBatch, ResultReport
+from core.schema.ledger import LedgerKind, digest
 from core.schema.problem import Problem
 from core.schema.result import RunResult
 from core.schema.track import Track
+from server.canary.drift import take_in
+from server.canary.held import hold_if_frozen
 from server.errors import InvalidReport
 from server.lease import close, end_attempt, has_ended, hold, hold_or_ended
-from server.tables import AttemptOutcome, Experiment, LogPiece, Metric, Run
+from server.ledger.entries import record
+from server.settings import ServerSettings
+from server.tables import AttemptOutcome, Experiment, LogPiece, Metric, Run, RunPurpose
+from server.verdict.judging import judge_result
 
 logger = logging.getLogger(__name__)
 
@@ -58,36 +64,65 @@ def store_result(
     job_id: str,
     report: ResultReport,
     tracks: Mapping[str, Track],
-    lease_seconds: float,
+    settings: ServerSettings,
 ) -> None:
-    """End a run with its result. A repetition changes nothing.
+    """End a run with its result, and take verdicts anew. A repetition changes nothing.
 
     Raises:
         NotFound, LeaseLost: as `server.lease.hold`.
-        InvalidReport: the result is of another seed.
+        InvalidReport: the result is of another seed, or of other data than the track's.
     """
     if has_ended(session, job_id, report.lease_token, AttemptOutcome.RESULT):
         return
-    job = hold(session, job_id, report.lease_token, lease_seconds)
+    job = hold(session, job_id, report.lease_token, settings.lease_seconds)
     run = session.get_one(Run, job.run_id)
     if report.result.seed != run.seed:
         message = f"{report.result.seed} is not the seed of run {run.id}; it is {run.seed}."
         raise InvalidReport([Problem(path="result.seed", message=message)])
     end_attempt(session, job, AttemptOutcome.RESULT)
-    put_result(run, session.get_one(Experiment, run.experiment_hash), report.result, tracks)
+    experiment = session.get_one(Experiment, run.experiment_hash)
+    _require_expected(report.result, tracks.get(experiment.track))
+    put_result(session, run, experiment, report.result, tracks)
     close(session, job, JobState.SUCCEEDED)
+    if run.purpose is RunPurpose.CANARY:
+        take_in(session, run, report.result, tracks, settings.queues_runs)
+    else:
+        hold_if_frozen(session, run, job)
+        judge_result(session, run, tracks, settings.queues_runs)
     logger.info("run succeeded", extra={"run_id": run.id, "job_id": job.id})
 
 
+def _require_expected(result: RunResult, track: Track | None) -> None:
+    """Refuse a result on other data than the track's, unless it says that it is of a mirror."""
+    expected = track.rules.expected_data if track else None
+    if expected is None or result.provenance.is_mirror:
+        return
+    if different := result.provenance.data.other_parts(expected):
+        message = f"is not the data of track {track.rules.name if track else ''}: {different} "
+        message += "differ; a worker that reads a mirror must say so."
+        raise InvalidReport([Problem(path="result.provenance.data", message=message)])
+
+
 def put_result(
-    run: Run, experiment: Experiment, result: RunResult, tracks: Mapping[str, Track]
+    session: Session,
+    run: Run,
+    experiment: Experiment,
+    result: RunResult,
+    tracks: Mapping[str, Track],
 ) -> None:
-    """Fill a run's measured columns."""
+    """Fill a run's measured columns, and enter the result in the ledger.
+
+    A canary gets no key: it is on no board.
+    """
     data = result.provenance.data
     run.result = result.model_dump(mode="json")
-    run.comparability_key = data.comparability_key(experiment.track, experiment.track_version)
+    if run.purpose is not RunPurpose.CANARY:
+        run.comparability_key = data.comparability_key(experiment.track, experiment.track_version)
     run.val_loss = result.val_loss
     run.cost_usd = cost_usd(result, tracks.get(experiment.track))
+    session.add(run)
+    session.flush()
+    record(session, LedgerKind.RESULT, run.id, {"digest": digest(run.result)})
 
 
 def cost_usd(result: RunResult, track: Track | None) -> float | None:

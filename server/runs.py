@@ -1,12 +1,19 @@
 """Reading a run: where it stands, and its metrics."""
 
+from collections.abc import Mapping
+
+from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
-from core.schema.job import JobState, RunStatus
+from core.schema.job import JobState, RunSpec, RunStatus
 from core.schema.result import MetricPoint, RunResult
+from core.schema.track import Track
 from server.errors import NotFound
 from server.job_queue import jobs_ahead
-from server.tables import Experiment, Job, Metric, Run, SubmissionRow
+from server.run_labels import run_labels
+from server.run_specs import run_spec
+from server.served_tracks import find_served_track
+from server.tables import Experiment, Job, Metric, Run
 
 
 def find_run(session: Session, run_id: str) -> Run:
@@ -24,8 +31,9 @@ def find_run(session: Session, run_id: str) -> Run:
 def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
     """Where a run stands.
 
-    A run that comes with the project has no submission and no job: it has succeeded, its
-    `submission_id` is empty, and its page is the track's.
+    A run that no submission asked for goes by the first of its experiment; where there is none,
+    its `submission_id` is empty, and its page is the track's. A run that comes with the project
+    has no job: it has succeeded.
 
     Raises:
         NotFound: there is none.
@@ -33,14 +41,14 @@ def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
     run = find_run(session, run_id)
     experiment = session.get_one(Experiment, run.experiment_hash)
     job = session.exec(select(Job).where(Job.run_id == run_id)).one_or_none()
-    asked = select(SubmissionRow).where(SubmissionRow.run_id == run_id)
-    submission = session.exec(asked).one_or_none()
-    page = f"submissions/{submission.id}" if submission else f"tracks/{experiment.track}"
+    label = run_labels(session, [run])[run.id]
+    submission_id = label.submission_id or ""
+    page = f"submissions/{submission_id}" if submission_id else f"tracks/{experiment.track}"
     waiting = job is not None and job.state is JobState.QUEUED
     return RunStatus(
         run_id=run.id,
-        submission_id=submission.id if submission else "",
-        name=submission.name if submission else "Baseline",
+        submission_id=submission_id,
+        name=label.name,
         track=experiment.track,
         seed=run.seed,
         state=job.state if job else JobState.SUCCEEDED,
@@ -52,11 +60,30 @@ def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
         latest=_latest_metric(session, run_id),
         result=RunResult.model_validate(run.result) if run.result is not None else None,
         cost_usd=run.cost_usd,
+        comparability_key=run.comparability_key,
         failure=job.failure if job else None,
         failure_message=job.failure_message if job else "",
         created_at=run.created_at,
         url=f"{base_url}/{page}",
     )
+
+
+def find_run_spec(session: Session, tracks: Mapping[str, Track], run_id: str) -> RunSpec:
+    """What it takes to train a run again, whatever became of it.
+
+    Raises:
+        NotFound: there is no such run, or what it trained can no longer be trained here.
+    """
+    run = find_run(session, run_id)
+    experiment = session.get_one(Experiment, run.experiment_hash)
+    track = find_served_track(experiment.track, tracks)
+    try:
+        return run_spec(run, experiment, track)
+    except ValidationError as error:
+        raise NotFound(
+            f"the config of run {run_id} was accepted by an earlier version of the project, "
+            "and this one cannot read it."
+        ) from error
 
 
 def run_metrics(session: Session, run_id: str) -> tuple[MetricPoint, ...]:

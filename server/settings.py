@@ -32,6 +32,12 @@ class ServerSettings(BaseSettings):
     `http://host:port`."""
     tracks_folder: Path = BASELINES
     """Folder with one folder for each track."""
+    queues_runs: bool = True
+    """Whether runs are queued that nobody asked for: of baselines, further seeds that would settle
+    a verdict, and what idle workers measure."""
+    canary_hours: float = Field(default=24.0, ge=0.0, le=8760.0)
+    """How often a worker that works repeats the baseline, to see whether it still measures the
+    same; 0 for never."""
     lease_seconds: float = Field(default=90.0, gt=0.0, le=86_400.0)
     """How long a job stays with a worker that says nothing."""
 

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from core.schema.base import Message
 from core.schema.job import JobState, Phase
 from core.schema.result import FailureKind, RunResult
-from server.tables import Experiment, Job, Run, Worker
+from server.tables import Experiment, Job, Run, RunPurpose, Worker
 
 MAX_ENDED = 50
 """Runs without a result that a board lists, the newest first."""
@@ -30,6 +30,8 @@ class RunStanding(Message):
     """`worker`, or `project` for a baseline run that comes with the project."""
     note: str
     """Machine and circumstances of a run that comes with the project."""
+    held_reason: str
+    """Why verdicts leave its result out for now; empty where they do not."""
     state: JobState
     """State of the run's job."""
     attempt: int
@@ -74,7 +76,9 @@ def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
     """Runs of a track that are running or queued, in the order in which they will end up done."""
     states = (JobState.RUNNING, JobState.QUEUED)
     query = _runs().where(Experiment.track == track).where(col(Job.state).in_(states))
-    return _standings(session, query.order_by(col(Job.state) == JobState.QUEUED, col(Job.position)))
+    waits = col(Job.state) == JobState.QUEUED
+    query = query.order_by(waits, col(Job.priority), col(Job.position), col(Job.id))
+    return _standings(session, query)
 
 
 def ended_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
@@ -86,25 +90,31 @@ def ended_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
 
 
 def _runs() -> Any:
-    """The query for every run, with its experiment to filter by."""
+    """The query for every run, with its experiment to filter by.
+
+    Canaries are left out: they say nothing of the experiment, and stand with their worker.
+    """
     return (
         select(Run, Job, Worker.name)
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .outerjoin(Job, col(Job.run_id) == col(Run.id))
         .outerjoin(Worker, col(Worker.id) == col(Job.worker_id))
+        .where(Run.purpose != RunPurpose.CANARY)
     )
 
 
 def _standings(session: Session, query: Any) -> tuple[RunStanding, ...]:
     rows = session.exec(query).all()
-    queued: Sequence[int] = ()
+    queued: Sequence[tuple[int, int]] = ()
     if any(job is not None and job.state is JobState.QUEUED for _, job, _ in rows):
-        positions = select(Job.position).where(Job.state == JobState.QUEUED)
-        queued = session.exec(positions.order_by(col(Job.position))).all()
+        places = select(Job.priority, Job.position).where(Job.state == JobState.QUEUED)
+        queued = sorted((priority, position) for priority, position in session.exec(places))
     return tuple(_standing(run, job, worker, queued) for run, job, worker in rows)
 
 
-def _standing(run: Run, job: Job | None, worker: str | None, queued: Sequence[int]) -> RunStanding:
+def _standing(
+    run: Run, job: Job | None, worker: str | None, queued: Sequence[tuple[int, int]]
+) -> RunStanding:
     """A run without a job is one that came with the project, with its result."""
     waiting = job is not None and job.state is JobState.QUEUED
     return RunStanding(
@@ -113,9 +123,10 @@ def _standing(run: Run, job: Job | None, worker: str | None, queued: Sequence[in
         seed=run.seed,
         origin=run.origin,
         note=run.note,
+        held_reason=run.held_reason,
         state=job.state if job else JobState.SUCCEEDED,
         attempt=job.attempt if job else 0,
-        jobs_ahead=bisect_left(queued, job.position) if job and waiting else None,
+        jobs_ahead=bisect_left(queued, (job.priority, job.position)) if job and waiting else None,
         phase=job.phase if job else None,
         completed=job.completed if job else 0,
         total=job.total if job else 0,

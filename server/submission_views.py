@@ -8,9 +8,16 @@ from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobState, RunStatus
 from core.schema.overrides import Change, differences
 from core.schema.track import Track
+from server.experiments import first_of_experiment, stored_config
 from server.runs import run_status
-from server.submissions import find_submission, first_of_experiment, stored_config
+from server.submissions import find_submission
 from server.tables import Experiment, Job, Run, SubmissionRow
+from server.verdict.view import (
+    ExperimentVerdict,
+    WithdrawnNote,
+    experiment_verdict,
+    withdrawal_of,
+)
 
 
 class SubmissionSummary(Message):
@@ -74,6 +81,11 @@ class SubmissionDetail(Message):
     """The run that it asked for."""
     run_ids: tuple[str, ...]
     """All runs of the experiment, in order of seeds."""
+    verdict: ExperimentVerdict | None
+    """On the experiment, against the baseline, under the key of its newest result; None while
+    there is none."""
+    withdrawn: WithdrawnNote | None
+    """Why it does not count, if its author took it back."""
     created_at: AwareDatetime
     """When it was accepted."""
 
@@ -118,6 +130,8 @@ def submission_detail(
         config=config,
         run=run_status(session, row.run_id, base_url),
         run_ids=tuple(session.exec(runs.order_by(col(Run.seed), col(Run.id)))),
+        verdict=experiment_verdict(session, row.experiment_hash),
+        withdrawn=withdrawal_of(session, row.id),
         **row.model_dump(exclude={"id", "run_id", "yaml", "idempotency_key"}),
     )
 

@@ -1,23 +1,29 @@
 """From an author's YAML to a queued job, in one transaction."""
 
-import json
+import hashlib
 import logging
 from collections.abc import Mapping
 
+from pydantic import JsonValue
 from sqlalchemy import Engine
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from core.errors import InvalidInput
 from core.proposal import Proposal, SubmissionDocument, propose, read_submission
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobState, SubmissionReceipt
+from core.schema.ledger import LedgerKind
 from core.schema.problem import Problem
-from core.schema.track import Track, TrackRules
+from core.schema.track import Track
 from server.database import read_session, write
 from server.errors import KeyReused, NotFound
+from server.experiments import ensure_experiment, first_of_experiment, stored_config
 from server.identifiers import new_id
-from server.job_queue import enqueue, jobs_ahead
-from server.tables import Experiment, Job, Run, SubmissionRow
+from server.idle.tables import Rebase
+from server.job_queue import jobs_ahead
+from server.ledger.entries import record
+from server.new_runs import queue_run
+from server.tables import Experiment, Job, Run, RunPurpose, SubmissionRow
 
 logger = logging.getLogger(__name__)
 
@@ -68,38 +74,6 @@ def find_submission(session: Session, submission_id: str) -> SubmissionRow:
     return row
 
 
-def first_of_experiment(session: Session, experiment_hash: str) -> SubmissionRow | None:
-    """The earliest submission of an experiment."""
-    same = select(SubmissionRow).where(SubmissionRow.experiment_hash == experiment_hash)
-    oldest = same.order_by(col(SubmissionRow.created_at), col(SubmissionRow.id)).limit(1)
-    return session.exec(oldest).one_or_none()
-
-
-def stored_config(experiment: Experiment) -> ExperimentConfig:
-    """The config of a row."""
-    return ExperimentConfig.model_validate_json(json.dumps(experiment.config))
-
-
-def ensure_experiment(
-    session: Session, experiment_hash: str, rules: TrackRules, config: ExperimentConfig
-) -> Experiment:
-    """The row of an experiment, made if it is new; locked against a second taker of seeds."""
-    locked = select(Experiment).where(Experiment.hash == experiment_hash).with_for_update()
-    row = session.exec(locked).one_or_none()
-    if row is None:
-        row = Experiment.model_validate(
-            {
-                "hash": experiment_hash,
-                "track": rules.name,
-                "track_version": rules.version,
-                "config": config.model_dump(mode="json"),
-            }
-        )
-        session.add(row)
-        session.flush()
-    return row
-
-
 def _of_key(session: Session, key: str, text: bytes) -> SubmissionRow | None:
     query = select(SubmissionRow).where(SubmissionRow.idempotency_key == key)
     row = session.exec(query).one_or_none()
@@ -126,28 +100,37 @@ def _parent(
     elif experiment.track != submission.track:
         message = f"{submission.built_on} is on the track {experiment.track}; build on one of "
         message += f"{submission.track}, or change the track."
+    elif (
+        experiment.track_version != version
+        and (rebase := session.get(Rebase, (submission.built_on, version)))
+        and rebase.experiment_hash
+    ):
+        return stored_config(session.get_one(Experiment, rebase.experiment_hash))
     elif experiment.track_version != version:
         message = f"{submission.built_on} is on version {experiment.track_version} of the track, "
         message += f"which is now at version {version}; submit it again and build on that."
     else:
-        return stored_config(experiment)
+        return _written_config(session, session.get_one(SubmissionRow, submission.built_on), tracks)
     line = document.lines.get(("built_on",))
     raise InvalidInput([Problem(path="built_on", message=message, line=line)])
+
+
+def _written_config(
+    session: Session, row: SubmissionRow, tracks: Mapping[str, Track]
+) -> ExperimentConfig:
+    """What a submission itself resolves to.
+
+    Its experiment's row may be of an equal config that differs in settings of parts that are off,
+    which a child may turn on.
+    """
+    document = read_submission(row.yaml.encode(), tracks)
+    return propose(document, tracks, _parent(session, document, tracks)).experiment
 
 
 def _store(session: Session, proposal: Proposal, text: str, key: str) -> SubmissionRow:
     rules, submission = proposal.track.rules, proposal.submission
     experiment = ensure_experiment(session, proposal.experiment_hash, rules, proposal.experiment)
-    run = Run.model_validate(
-        {
-            "id": new_id("r"),
-            "experiment_hash": experiment.hash,
-            "seed": _next_seed(session, experiment.hash, rules),
-        }
-    )
-    session.add(run)
-    session.flush()
-    enqueue(session, run, rules.device == "cuda", int(proposal.estimate.memory_bytes))
+    run = queue_run(session, experiment, rules, RunPurpose.SUBMISSION, submission.author)
     row = SubmissionRow.model_validate(
         {
             "id": new_id("s"),
@@ -164,14 +147,15 @@ def _store(session: Session, proposal: Proposal, text: str, key: str) -> Submiss
     )
     session.add(row)
     session.flush()
+    contents: dict[str, JsonValue] = {
+        "author": row.author,
+        "track": row.track,
+        "experiment": row.experiment_hash,
+        "run": row.run_id,
+        "yaml": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    record(session, LedgerKind.SUBMISSION, row.id, contents)
     return row
-
-
-def _next_seed(session: Session, experiment_hash: str, rules: TrackRules) -> int:
-    """The first of the track's seeds that no run of the experiment has, whatever became of it."""
-    runs = select(Run.seed).where(Run.experiment_hash == experiment_hash)
-    taken = set(session.exec(runs).all())
-    return next(seed for n in range(len(taken) + 1) if (seed := rules.seed(n)) not in taken)
 
 
 def _receipt(session: Session, row: SubmissionRow, base_url: str) -> SubmissionReceipt:

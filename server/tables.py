@@ -1,7 +1,7 @@
 """Database tables. Times are timezone-aware UTC; create rows with `Table.model_validate`."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -107,6 +107,24 @@ class SubmissionRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
 
 
+class RunPurpose(StrEnum):
+    """Why a run was queued."""
+
+    SUBMISSION = "submission"
+    BASELINE = "baseline"
+    """To measure the baseline that others are judged against."""
+    VERDICT = "verdict"
+    """One more seed, because a verdict is open."""
+    RERUN = "rerun"
+    """Somebody asked for another look."""
+    CANARY = "canary"
+    """To see whether a worker still measures what it did."""
+    ABLATION = "ablation"
+    """Without one setting of a better experiment, to know what the setting brings."""
+    REBASE = "rebase"
+    """A submission on the track's new version."""
+
+
 class Run(SQLModel, table=True):
     """One training and evaluation of one experiment with one seed.
 
@@ -129,14 +147,34 @@ class Run(SQLModel, table=True):
     experiment_hash: str = Field(foreign_key="experiment.hash", index=True)
     seed: int = Field(sa_type=BigInteger)
     origin: str = Field(default="worker", max_length=20)
-    """`worker`, or `project` for a baseline run that comes with the project."""
+    """`worker`, `canary` for a run that tells of its worker alone, or `project` for a baseline run
+    that comes with the project."""
     note: str = Field(default="", sa_type=StoredText)
-    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    purpose: RunPurpose = Field(default=RunPurpose.SUBMISSION, sa_type=stored_enum(RunPurpose))
+    requested_by: str = Field(default="", max_length=40, sa_type=StoredText)
+    """Who asked for it, where somebody did."""
+    held_reason: str = Field(default="", sa_type=StoredText)
+    """Why verdicts leave its result out for now; empty where they do not."""
+    # None is the database's NULL, not JSON's.
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     comparability_key: str | None = Field(default=None, index=True, max_length=16)
     val_loss: float | None = None
     cost_usd: float | None = None
     created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Priority(IntEnum):
+    """What the queue serves first, the lowest number before all others."""
+
+    CANARY = -1
+    """Whether the worker is in order comes before what it would measure."""
+    CONFIRM = 0
+    """Baselines, and runs that decide a verdict or a record."""
+    NEW = 1
+    RERUN = 2
+    IDLE = 3
+    """Nobody waits for it: only workers that would stand idle take it."""
 
 
 class Job(SQLModel, table=True):
@@ -146,10 +184,13 @@ class Job(SQLModel, table=True):
     run_id: str = Field(foreign_key="run.id", unique=True)
     state: JobState = Field(default=JobState.QUEUED, index=True, sa_type=stored_enum(JobState))
     position: int = Field(index=True)
-    """Order in the queue: the smallest is claimed first."""
+    """Order among jobs of one priority: the smallest is claimed first."""
+    priority: int = Field(default=Priority.NEW, index=True)
     needs_cuda: bool
     memory_bytes: int = Field(sa_type=BigInteger)
     """Device memory that the run may need."""
+    only_worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)
+    """The one worker that may have it; None for any."""
     attempt: int = 0
     """Attempts begun."""
     worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)

@@ -5,6 +5,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.job import PROTOCOL_VERSION, JobState, WorkerHello
+from server.canary.view import ControlChart, FreezeNote, control_charts, freeze_notes
 from server.errors import ProtocolMismatch
 from server.identifiers import new_id
 from server.tables import Job, Worker, utc_now
@@ -31,6 +32,10 @@ class WorkerSummary(Message):
     """When it last said anything."""
     run_ids: tuple[str, ...]
     """Runs that it has under lease."""
+    canaries: tuple[ControlChart, ...]
+    """Its repetitions of the baseline, a chart for each track."""
+    frozen: tuple[FreezeNote, ...]
+    """Tracks on which nothing it measures counts at present, and why."""
 
 
 def register(session: Session, hello: WorkerHello) -> Worker:
@@ -59,11 +64,14 @@ def list_workers(session: Session) -> tuple[WorkerSummary, ...]:
     runs: dict[str | None, list[str]] = {}
     for worker_id, run_id in session.exec(leased.order_by(col(Job.position))):
         runs.setdefault(worker_id, []).append(run_id)
+    charts, freezes = control_charts(session), freeze_notes(session)
     workers = session.exec(select(Worker).order_by(col(Worker.last_seen_at).desc())).all()
     return tuple(
         WorkerSummary(
             worker_id=worker.id,
             run_ids=tuple(runs.get(worker.id, ())),
+            canaries=charts.get(worker.id, ()),
+            frozen=freezes.get(worker.id, ()),
             **worker.model_dump(exclude={"id"}),
         )
         for worker in workers

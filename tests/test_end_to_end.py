@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,9 @@ def tracks(tmp_path):
         assert before in config
         config = config.replace(before, after)
     (folder / "config.yaml").write_text(config)
+    rules = folder / "track.yaml"
+    # Its data are others now.
+    rules.write_text(re.sub(r"expected_data:\n(  .*\n)+", "", rules.read_text()))
     return folder.parent
 
 
@@ -59,11 +63,17 @@ class Processes:
             "FIVE_DOLLAR_PORT": str(port),
             "FIVE_DOLLAR_TRACKS_FOLDER": str(tracks),
             "FIVE_DOLLAR_LEASE_SECONDS": "3",
+            "FIVE_DOLLAR_QUEUES_RUNS": "false",
+            "FIVE_DOLLAR_CANARY_HOURS": "0",
             "FIVE_DOLLAR_SERVER_URL": self.url,
             "FIVE_DOLLAR_DIRECTORY": str(folder / "runs"),
             "FIVE_DOLLAR_CACHE_DIRECTORY": str(folder / "cache"),
         }
         self.running: list[subprocess.Popen[bytes]] = []
+
+    def set(self, **settings: str) -> None:
+        """Settings of what is started from here on."""
+        self._environment |= {f"FIVE_DOLLAR_{name.upper()}": v for name, v in settings.items()}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         log = (self._folder / "processes.log").open("ab")
@@ -85,6 +95,14 @@ class Processes:
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         return self.start("runner", "worker", "--device", "cpu", "--name", "tester")
+
+    def runner(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "runner", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+        )
 
     def _healthy(self) -> bool:
         try:
@@ -170,5 +188,45 @@ def test_submissions_train_and_rank_though_server_and_worker_are_killed(processe
     assert again["seed"] == baseline["seed"] + 1
     wait_for(lambda: finished(processes, again["run_id"]))
 
+    worker.terminate()
+    assert worker.wait(timeout=60) == 0
+
+
+def test_a_run_of_a_worker_is_reproduced_to_the_last_bit(processes):
+    processes.start_server()
+    changed = submit(processes, "QK-norm", "{model.attention.qk_norm: true}")
+    processes.start_worker()
+    theirs = wait_for(lambda: finished(processes, changed["run_id"]), 180.0)["result"]
+    assert theirs["anchor"]["device"] == "cpu"
+    assert theirs["relative_speed"] > 0
+
+    reproduced = processes.runner("reproduce", changed["run_id"], "--device", "cpu", "--json")
+    assert reproduced.returncode == 0, reproduced.stderr
+    answer = json.loads(reproduced.stdout)
+    assert answer["same_data"]
+    assert answer["circumstances"] == []
+    figures = {figure["label"]: figure for figure in answer["figures"]}
+    assert figures["Validation loss"]["a"] == theirs["val_loss"]
+    assert figures.pop("Peak memory")["delta"] is not None
+    assert {figure["delta"] for figure in figures.values()} == {0, None}
+    assert figures["Validation loss"]["delta"] == 0
+    assert figures["synthetic_world acc_norm"]["delta"] == 0
+
+
+def test_a_change_is_judged_without_anybody_asking(processes):
+    processes.set(queues_runs="true")
+    processes.start_server()
+    changed = submit(processes, "Much slower", "{optimizer.muon.learning_rate: 0.0001}")
+    worker = processes.start_worker()
+
+    def verdict():
+        (row,) = get(processes, "/tracks/debug/leaderboard")["rows"] or [{"verdict": None}]
+        return row["verdict"]
+
+    wait_for(lambda: finished(processes, changed["run_id"]))
+    found = wait_for(verdict, 240.0)
+    assert (found["verdict"], found["num_baseline_runs"]) == ("worse", 5)
+    ledger = processes.runner("ledger", "--verify")
+    assert ledger.returncode == 0, ledger.stderr
     worker.terminate()
     assert worker.wait(timeout=60) == 0

@@ -1,6 +1,6 @@
 """Every setting of an experiment, with its bounds and unit.
 
-An experiment is identified by the hash of its canonical form (`core.schema.overrides`).
+An experiment is identified by the hash of its canonical form (`core.schema.canonical`).
 The canonical form leaves out settings at their default, so a new setting whose default is
 the old behaviour changes no hash.
 """

@@ -8,10 +8,10 @@ from pydantic import AwareDatetime, Field
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
-from core.schema.result import FailureKind, MetricPoint, RunResult
+from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult
 from core.schema.track import Budget, Sharding
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised whenever an old worker could misunderstand a job."""
 MAX_METRIC_POINTS = 1000
 MAX_LOG_CHARACTERS = 64 * 1024
@@ -58,14 +58,25 @@ class RunSpec(Message):
     """Bounds that the runner enforces."""
     prices_usd_per_hour: dict[str, float] = Field(default_factory=dict)
     """The track's price list."""
+    expected_data: DataIdentity | None = None
+    """What the track's data must be; None while nobody has pinned it."""
     max_devices: int = Field(default=1, ge=1)
     """GPUs that the run may use at once."""
     sharding: Sharding = "none"
     """What each of several GPUs holds."""
+    anchor: ExperimentConfig | None = None
+    """The track's base config, whose speed a worker measures beside the run's; None for none."""
 
     def is_same_run(self, other: Self) -> bool:
-        """Whether both train the same; bounds, prices and devices may change while a run waits."""
-        apart = {"budget", "prices_usd_per_hour", "max_devices", "sharding"}
+        """Whether both train the same; what only frames the run may change while it waits."""
+        apart = {
+            "budget",
+            "prices_usd_per_hour",
+            "max_devices",
+            "sharding",
+            "anchor",
+            "expected_data",
+        }
         return self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
@@ -225,6 +236,8 @@ class RunStatus(Message):
     """Outcome, once it succeeded."""
     cost_usd: float | None
     """Compile and training time at the track's price; None if the device is not listed."""
+    comparability_key: str | None = None
+    """Key of the result, once there is one."""
     failure: FailureKind | None
     """Class of the failure, if it failed."""
     failure_message: str

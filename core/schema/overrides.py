@@ -1,6 +1,5 @@
-"""Resolving a diff, the typed difference of two configs, canonical form and hash."""
+"""Resolving a diff, and the typed difference of two configs."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -90,29 +89,24 @@ def resolve(
 
 def differences(before: BaseModel, after: BaseModel) -> tuple[Change, ...]:
     """Settings that differ, in the order of the schema."""
-    old = dict(flatten(before.model_dump(mode="json")))
-    new = dict(flatten(after.model_dump(mode="json")))
+    return changes_between(settings_of(before), settings_of(after))
+
+
+def settings_of(config: BaseModel) -> dict[str, JsonValue]:
+    """Every setting of a config by its dotted path, in the order of the schema."""
+    settings = flatten(config.model_dump(mode="json"))
+    return {".".join(path): value for path, value in settings}
+
+
+def changes_between(
+    old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]
+) -> tuple[Change, ...]:
+    """What differs between two configs, each given by `settings_of`."""
     return tuple(
-        Change(path=".".join(path), before=old.get(path), after=new.get(path))
+        Change(path=path, before=old.get(path), after=new.get(path))
         for path in dict.fromkeys((*old, *new))
         if old.get(path) != new.get(path) or (path in old) != (path in new)
     )
-
-
-def canonical_json(config: BaseModel) -> str:
-    """The one spelling of a config: settings at their default left out, keys sorted."""
-    return json.dumps(
-        config.model_dump(mode="json", exclude_defaults=True),
-        sort_keys=True,
-        separators=(",", ":"),
-        allow_nan=False,
-    )
-
-
-def experiment_hash(track: str, version: int, experiment: ExperimentConfig) -> str:
-    """Identity of an experiment on a track version: 64 hexadecimal digits of SHA-256."""
-    identity = f"{track}@{version}:{canonical_json(experiment)}"
-    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _locate(path: Path, rules: TrackRules | None) -> Problem | None:

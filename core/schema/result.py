@@ -3,8 +3,9 @@
 import hashlib
 import math
 from enum import StrEnum
+from typing import Self
 
-from pydantic import ConfigDict, Field, computed_field
+from pydantic import AwareDatetime, ConfigDict, Field, computed_field
 
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import TaskName
@@ -120,6 +121,15 @@ class Timing(Message):
     """Validation and tasks."""
 
 
+DATA_PARTS = {
+    "tokenizer": ("tokenizer_hash",),
+    "training text": ("train_hash", "train_tokens"),
+    "validation text": ("validation_hash", "validation_tokens", "validation_bytes"),
+    "questions": ("evaluation_hash",),
+}
+"""Parts of the data, and the attributes of `DataIdentity` that identify each."""
+
+
 class DataIdentity(Message):
     """Hashes and sizes of the data as loaded."""
 
@@ -137,6 +147,14 @@ class DataIdentity(Message):
     """UTF-8 bytes of the predicted tokens."""
     evaluation_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the questions of all tasks, in order."""
+
+    def other_parts(self, expected: Self) -> str:
+        """Which parts are not as expected, for a person; empty if all are."""
+        return ", ".join(
+            part
+            for part, names in DATA_PARTS.items()
+            if any(getattr(self, name) != getattr(expected, name) for name in names)
+        )
 
     def comparability_key(self, track: str, version: int) -> str:
         """Sixteen hexadecimal digits; results are ranked together only under one key."""
@@ -174,11 +192,38 @@ class Provenance(Message):
     """Cap enforced on the device, in bytes."""
     data: DataIdentity
     """What was trained and evaluated on."""
+    is_mirror: bool = False
+    """Whether local files stood in for the hub's."""
 
     @property
     def devices(self) -> str:
         """Model and, if there were several, number of the devices, for a reader."""
         return self.device if self.num_devices == 1 else f"{self.num_devices} × {self.device}"
+
+
+class Anchor(Message):
+    """How fast a track's baseline trains on a worker: what its runs' speed is a ratio to."""
+
+    tokens_per_second: float = Field(gt=0.0)
+    """Training tokens per second of the baseline, measured briefly on made-up tokens."""
+    device: str
+    """GPU model, or `cpu`."""
+    num_devices: int = Field(default=1, ge=1)
+    """Devices of that model that trained together."""
+    driver: str
+    """GPU driver version; empty on a processor."""
+    torch: str
+    """PyTorch version."""
+    code_commit: str
+    """Git commit of the project."""
+    measured_at: AwareDatetime
+    """When it was measured, in UTC."""
+
+    def holds_for(self, provenance: Provenance) -> bool:
+        """Whether a run came from the machine and the code that were measured."""
+        measured = (self.device, self.driver, self.torch, self.code_commit)
+        torch = provenance.packages.get("torch")
+        return measured == (provenance.device, provenance.driver, torch, provenance.code_commit)
 
 
 class RunResult(Message):
@@ -213,12 +258,22 @@ class RunResult(Message):
     """Trained parameters."""
     provenance: Provenance
     """Where it came from."""
+    anchor: Anchor | None = None
+    """The baseline's speed on the same worker in the same session; None if nobody measured it."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def val_perplexity(self) -> float:
         """exp of the validation loss."""
         return math.exp(self.val_loss)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def relative_speed(self) -> float | None:
+        """Training speed as a multiple of the anchor's; None without one."""
+        return (
+            None if self.anchor is None else self.tokens_per_second / self.anchor.tokens_per_second
+        )
 
     def cost_usd(self, price_usd_per_hour: float) -> float:
         """Dollars for compile and training time of all devices, at the price of one."""

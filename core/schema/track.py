@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from core.schema.base import Config
 from core.schema.experiment import ExperimentConfig
+from core.schema.result import DataIdentity
 
 GIB = 1024**3
 
@@ -67,8 +68,13 @@ class TrackRules(Config):
     """Bounds of a run."""
     open_settings: tuple[str, ...] = Field(min_length=1)
     """Dotted settings, or groups of them, that a submission may change."""
+    expected_data: DataIdentity | None = None
+    """The data as loaded, once a maintainer has pinned it; a run on other data is refused, or
+    ranked on a board of its own where the worker reads a mirror."""
     first_seed: int = Field(ge=0, le=2**31)
     """Run n of an experiment has the seed first_seed + n, counted from 0."""
+    baseline_runs: int = Field(default=5, ge=5, le=100)
+    """Runs of the baseline, each with a seed of its own, that others are judged against."""
     max_devices: int = Field(default=1, ge=1, le=1024)
     """GPUs of one machine that a run may use at once; each costs its price."""
     sharding: Sharding = "none"

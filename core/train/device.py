@@ -90,30 +90,36 @@ def provenance(
     cap_bytes: int | None,
     data: DataIdentity,
     num_devices: int = 1,
+    is_mirror: bool = False,
 ) -> Provenance:
     """Describe code, packages, machine and data of this run."""
     return Provenance(
         code_commit=code_commit(),
-        packages={name: version for name in PACKAGES if (version := _package_version(name))},
+        packages={name: version for name in PACKAGES if (version := package_version(name))},
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         device=device_name(device),
         num_devices=num_devices,
-        driver=_driver_version() if device.type == "cuda" else "",
+        driver=driver_version(device),
         compiled=compiled,
         memory_cap_bytes=cap_bytes,
         data=data,
+        is_mirror=is_mirror,
     )
 
 
-def _package_version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """Version of an installed package; None if it is not there."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _driver_version() -> str:
+def driver_version(device: torch.device) -> str:
+    """GPU driver version; empty on a processor."""
+    if device.type != "cuda":
+        return ""
     try:
         completed = subprocess.run(
             ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],

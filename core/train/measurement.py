@@ -9,7 +9,7 @@ from torch import Tensor
 from core.data.corpus_cache import tokens_hash
 from core.data.packing import PackedCorpus, prepare
 from core.data.question import Question
-from core.errors import Interrupted, InvalidInput
+from core.errors import DataUnavailable, Interrupted, InvalidInput
 from core.eval.language_modeling import num_predicted_bytes
 from core.eval.log_likelihood import Scorer
 from core.eval.multiple_choice import score_task
@@ -69,6 +69,31 @@ def open_data(
             evaluation_hash=questions_hash(list(questions.values())),
         ),
     )
+
+
+def require_expected(
+    identity: DataIdentity, expected: DataIdentity | None, is_mirror: bool
+) -> None:
+    """Stop before the first step where the data is not the track's.
+
+    A mirror is other data on purpose: its results have a comparability key of their own.
+
+    Raises:
+        DataUnavailable: the data is not what the track expects; the message names the parts.
+    """
+    if expected is None or is_mirror:
+        return
+    if different := identity.other_parts(expected):
+        raise DataUnavailable(
+            f"the data of this machine is not the track's: {different} differ. Empty the cache "
+            "folder, or name a mirror if local files should stand in for the hub's."
+        )
+
+
+def reads_mirror(experiment: ExperimentConfig, environment: RunEnvironment) -> bool:
+    """Whether local files stand in for the hub's."""
+    mirror = environment.mirror
+    return experiment.data.source.kind == "hub" and bool(mirror.datasets or mirror.tokenizers)
 
 
 def score_tasks(

@@ -29,7 +29,13 @@ from core.train.device import (
 )
 from core.train.distributed import AgreedReporter, Processes, joined, local_rank
 from core.train.environment import RunEnvironment
-from core.train.measurement import Measurement, open_data, score_tasks
+from core.train.measurement import (
+    Measurement,
+    open_data,
+    reads_mirror,
+    require_expected,
+    score_tasks,
+)
 from core.train.reporter import Reporter
 from core.train.trainer import Trainer
 from core.version import code_commit
@@ -65,6 +71,8 @@ def run(
         clock = Clock(device, processes.agree)
         with clock.measure("data"), processes.main_first():
             measurement = open_data(spec.experiment, environment, reporter)
+        is_mirror = reads_mirror(spec.experiment, environment)
+        require_expected(measurement.identity, spec.expected_data, is_mirror)
         agreed = AgreedReporter(reporter, processes)
         is_compiled = device.type == "cuda"
         trainer = _trainer(spec, measurement, device, is_compiled, clock, agreed, processes)
@@ -92,7 +100,9 @@ def run(
         tokens_per_second=trainer.tokens / clock.seconds["train"],
         peak_memory_bytes=peak_bytes,
         num_parameters=sum(p.numel() for p in trainer.model.parameters()),
-        provenance=provenance(device, is_compiled, cap_bytes, measurement.identity, processes.size),
+        provenance=provenance(
+            device, is_compiled, cap_bytes, measurement.identity, processes.size, is_mirror
+        ),
     )
 
 

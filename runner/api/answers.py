@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobState, Phase, RunStatus
+from core.schema.overrides import Change
 from core.schema.result import FailureKind
 
 
@@ -34,11 +35,52 @@ class PooledFigures(Shown):
     """Cost of one run; None if the device has no price."""
 
 
+class Judgement(Shown):
+    """A verdict on the runs of one side against those of another. Losses are in nats."""
+
+    verdict: str
+    """`better`, `worse` or `unresolved`."""
+    delta: float
+    """Mean loss of the runs counted, less that of the other side."""
+    low: float
+    """Lower end of the interval of the difference."""
+    high: float
+    """Upper end of the interval of the difference."""
+    num_runs: int
+    """Runs counted."""
+    num_baseline_runs: int
+    """Runs counted of the other side."""
+    further_runs: int | None
+    """Runs that would settle it at the present difference; None if 80 would not."""
+
+
+class ExperimentVerdict(Judgement):
+    """A verdict on an experiment against the baseline."""
+
+    next_look: int | None
+    """Number of runs at which the next verdict is taken; None after the last."""
+    is_record: bool
+    """Whether it holds the board's record."""
+    refuted: str
+    """Why a verdict of `better` no longer stands; empty otherwise."""
+
+
+class WithdrawnNote(Shown):
+    """That an author took a submission back."""
+
+    reason: str
+    """Why."""
+    requested_by: str
+    """Who."""
+
+
 class BoardRow(Shown):
     """An experiment with results."""
 
     rank: int | None
-    """From 1; None for the baseline."""
+    """From 1; None for the baseline and for what was withdrawn."""
+    is_tied: bool
+    """Whether it cannot be told apart from the row ranked above."""
     submission_id: str | None
     """Id; None if nobody submitted it."""
     name: str
@@ -49,6 +91,10 @@ class BoardRow(Shown):
     """Figures."""
     delta: float | None
     """Validation loss less the baseline's."""
+    verdict: ExperimentVerdict | None
+    """Against the baseline; None while there is none."""
+    withdrawn: WithdrawnNote | None
+    """Why it does not count, if its authors took it back."""
 
 
 class RunOfBoard(Shown):
@@ -85,7 +131,9 @@ class Board(Shown):
     baseline: BoardRow | None
     """The baseline."""
     rows: tuple[BoardRow, ...]
-    """All other experiments, best first."""
+    """All other experiments, best first, and behind them what was withdrawn."""
+    pending: str
+    """Why rows without a verdict have none."""
     active: tuple[WaitingRow, ...]
     """Runs that are running or queued."""
     ended: tuple[WaitingRow, ...]
@@ -97,8 +145,10 @@ class QueueEntry(Shown):
 
     run_id: str
     """Run."""
+    purpose: str
+    """Why it was queued, such as `submission` or `verdict`."""
     submission_id: str
-    """Submission."""
+    """Submission; empty for a baseline that nobody submitted."""
     name: str
     """The submission's name."""
     author: str
@@ -135,3 +185,55 @@ class SubmissionView(Shown):
     """Every setting of its experiment."""
     run: RunStatus
     """Where its run stands."""
+    verdict: ExperimentVerdict | None
+    """On its experiment, against the baseline; None while there is none."""
+    withdrawn: WithdrawnNote | None
+    """Why it does not count, if its author took it back."""
+
+
+class Outcome(Shown):
+    """What an experiment gave."""
+
+    submission_id: str | None
+    """Its first submission; None if nobody submitted it."""
+    name: str
+    """Name."""
+    author: str
+    """Author."""
+    num_runs: int
+    """Seeds measured on the board; 0 if there is no result yet."""
+    delta: float | None
+    """Validation loss less the baseline's."""
+    verdict: ExperimentVerdict | None
+    """Against the baseline; None while there is none."""
+    withdrawn: WithdrawnNote | None
+    """Why it does not count, if its authors took it back."""
+
+
+class NearExperiment(Outcome):
+    """A measured experiment near a config that was asked about."""
+
+    changes: tuple[Change, ...]
+    """What differs, from the config to the experiment."""
+
+
+class NearestExperiments(Shown):
+    """What was measured near a config."""
+
+    equal: Outcome | None
+    """The same experiment, if somebody submitted it."""
+    nearest: tuple[NearExperiment, ...]
+    """Others, the nearest first."""
+
+
+class LedgerCheck(Shown):
+    """How a server's database compares with its ledger, by its own account."""
+
+    length: int
+    """Entries of the ledger that it read."""
+    head: str
+    """Hash of the last one."""
+    num_results: int
+    """Results that it compared with their entries."""
+    faults: tuple[str, ...]
+    """What does not hold, a sentence each; empty if all holds."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from core.schema.experiment import ExperimentConfig
 from core.schema.job import (
     FailureReport,
     Heartbeat,
@@ -19,12 +20,16 @@ from core.schema.job import (
     MetricBatch,
     Phase,
     ResultReport,
+    RunSpec,
     RunStatus,
     SubmissionReceipt,
     WorkerHello,
     WorkerRegistration,
 )
+from core.schema.ledger import LedgerPage
 from core.schema.result import FailureKind, MetricPoint, RunResult
+from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
+from runner.api.answers import LedgerCheck
 from runner.api.transport import Transport, parse
 
 Part = TypeVar("Part", bound=BaseModel)
@@ -125,6 +130,10 @@ class AuthorClient(Client):
         """Where a run stands, a `RunStatus`."""
         return self._read(f"/runs/{_segment(run_id)}")
 
+    def run_spec(self, run_id: str) -> RunSpec:
+        """What it takes to train a run again."""
+        return parse(self._transport.get(f"/runs/{_segment(run_id)}/spec"), RunSpec)
+
     def submission(self, submission_id: str) -> Answer:
         """A submission, its config and its run."""
         return self._read(f"/submissions/{_segment(submission_id)}")
@@ -133,6 +142,16 @@ class AuthorClient(Client):
         """Cancel a submission's run, or ask its worker to stop."""
         path = f"/submissions/{_segment(submission_id)}/cancel"
         return parse(self._transport.post(path), RunStatus)
+
+    def withdraw(self, submission_id: str, request: WithdrawalRequest) -> RunStatus:
+        """Take a submission back; where its run stands."""
+        path = f"/submissions/{_segment(submission_id)}/withdraw"
+        return parse(self._transport.post(path, request), RunStatus)
+
+    def rerun(self, submission_id: str, request: RerunRequest) -> RerunReceipt:
+        """Queue as many further runs as the next verdict needs."""
+        path = f"/submissions/{_segment(submission_id)}/rerun"
+        return parse(self._transport.post(path, request), RerunReceipt)
 
     def log(self, run_id: str, lines: int) -> list[str]:
         """The last lines of a run's log."""
@@ -148,9 +167,22 @@ class AuthorClient(Client):
         query = {"key": key} if key else {}
         return self._read(f"/tracks/{_segment(track)}/leaderboard", **query)
 
+    def nearest(self, track: str, config: ExperimentConfig) -> Answer:
+        """What was measured on a track near a config."""
+        path = f"/tracks/{_segment(track)}/nearest"
+        return Answer(self._transport.post(path, config))
+
     def compare(self, a: str, b: str) -> Answer:
         """Two submissions side by side."""
         return self._read("/compare", a=a, b=b)
+
+    def ledger(self, after: int, limit: int) -> LedgerPage:
+        """The ledger's entries that follow number `after`, at most `limit` of them."""
+        return parse(self._transport.get("/ledger", after=after, limit=limit), LedgerPage)
+
+    def check_ledger(self) -> LedgerCheck:
+        """What the server says of its own ledger and database."""
+        return parse(self._transport.get("/ledger/check"), LedgerCheck)
 
     def _read(self, path: str, **query: str) -> Answer:
         return Answer(self._transport.get(path, **query))

@@ -42,7 +42,8 @@ class Transport:
     No connection, no answer in time, and the statuses 429, 502, 503 and 504 are tried again
     after 0.25 s, 0.5 s, ... up to 10 s, each shortened by chance by up to a half, or after what
     `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
-    has its key, a report its lease, and the lease of a claim whose answer was lost runs out.
+    has its key, a report its lease, and the lease of a claim whose answer was lost runs out; runs
+    that a re-run has queued are not queued again.
     `on_wait` is told why, once a call, before the first wait.
     """
 
@@ -54,13 +55,14 @@ class Transport:
         sleep: Sleep = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         on_wait: Callable[[str], None] | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         self._retry_seconds = retry_seconds
         self._sleep = sleep
         self._clock = clock
         self._on_wait = on_wait
-        self._http = httpx.Client(timeout=TIMEOUT, transport=transport)
+        self._http = httpx.Client(timeout=timeout, transport=transport)
 
     def close(self) -> None:
         """Close all connections."""

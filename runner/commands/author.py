@@ -1,4 +1,4 @@
-"""Commands for authors: check, submit, status, logs, cancel."""
+"""Commands for authors: check, submit, status, logs, cancel, withdraw, rerun."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +10,17 @@ from runner.exit_codes import ExitCode
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Submission file, YAML.")]
 SubmissionArgument = Annotated[str, typer.Argument(metavar="ID", help="Submission id, s_...")]
+AuthorOption = Annotated[str, typer.Option(metavar="NAME", help="Who asks: an author's name.")]
 
 
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Say what is wrong with a submission, or what it would cost; sends nothing."""
+    """Say what is wrong with a submission, or what it costs and what is known; queues nothing."""
     from core.errors import InvalidInput
     from runner.authoring import check_file, parent_config
+    from runner.nearest import ask_for_nearest, open_quick_client
     from runner.settings import read_settings
     from runner.terminal.console import output_console
+    from runner.terminal.nearest import print_nearest
     from runner.terminal.report import (
         change_rows,
         estimate_rows,
@@ -26,19 +29,23 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
         valid_json,
     )
 
+    settings = read_settings()
     try:
-        proposal = check_file(file, parent_config(read_settings()))
+        proposal = check_file(file, parent_config(settings))
     except InvalidInput as error:
         if not as_json:
             raise
         typer.echo(refusal_json(error))
         raise typer.Exit(ExitCode.INVALID) from error
     if as_json:
-        typer.echo(valid_json(proposal))
+        nearest = ask_for_nearest(open_quick_client(settings), proposal)
+        typer.echo(valid_json(proposal, nearest.json))
         return
     console = output_console()
     console.print(f"{file} is valid on track {proposal.submission.track}.", markup=False)
     print_pairs(console, [*change_rows(proposal.changes), *estimate_rows(proposal.estimate)])
+    client = open_quick_client(settings)
+    print_nearest(console, ask_for_nearest(client, proposal), client.server_url)
 
 
 def submit(
@@ -47,6 +54,7 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Check a submission and queue it on the server."""
+    from runner.api.answers import SubmissionView
     from runner.authoring import (
         open_client,
         open_patient_client,
@@ -58,6 +66,7 @@ def submit(
     from runner.terminal.console import message_console, output_console
     from runner.terminal.display import open_display
     from runner.terminal.report import print_pairs, receipt_rows, require_success, status_rows
+    from runner.terminal.verdict import verdict_rows
 
     settings, console = read_settings(), output_console()
     with open_client(settings) as client:
@@ -70,10 +79,11 @@ def submit(
         return
     with open_patient_client(settings) as client:
         status = watch_run(client, receipt.run_id, open_display(message_console()))
+        view = client.submission(receipt.submission_id).read(SubmissionView)
     if as_json:
         typer.echo(status.model_dump_json(indent=2))
     else:
-        print_pairs(console, status_rows(status))
+        print_pairs(console, [*status_rows(status), *verdict_rows(view)])
     require_success(status)
 
 
@@ -90,6 +100,7 @@ def status(
     from runner.settings import read_settings
     from runner.terminal.console import output_console
     from runner.terminal.report import print_pairs, print_queue, status_rows
+    from runner.terminal.verdict import verdict_rows
 
     with open_client(read_settings()) as client:
         is_run = identity.startswith("r_")
@@ -101,9 +112,11 @@ def status(
         typer.echo(answer.text)
     elif not identity:
         print_queue(output_console(), answer.read(Queue))
+    elif is_run:
+        print_pairs(output_console(), status_rows(answer.read(RunStatus)))
     else:
-        run = answer.read(RunStatus) if is_run else answer.read(SubmissionView).run
-        print_pairs(output_console(), status_rows(run))
+        view = answer.read(SubmissionView)
+        print_pairs(output_console(), [*status_rows(view.run), *verdict_rows(view)])
 
 
 def logs(
@@ -146,3 +159,39 @@ def cancel(submission_id: SubmissionArgument) -> None:
         typer.echo(f"{submission_id} is cancelled.")
     else:
         typer.echo(f"The worker of {submission_id} was asked to stop; it does within seconds.")
+
+
+def withdraw(
+    submission_id: SubmissionArgument,
+    author: AuthorOption,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody will read it.")],
+) -> None:
+    """Take a submission back: it stays visible with the reason, and no longer counts."""
+    from core.schema.submission import WithdrawalRequest
+    from runner.authoring import open_client, read_request
+    from runner.settings import read_settings
+
+    request = read_request(WithdrawalRequest, author=author, reason=reason)
+    with open_client(read_settings()) as client:
+        run = client.withdraw(submission_id, request)
+    typer.echo(f"{submission_id} is withdrawn.")
+    if not run.state.is_final:
+        typer.echo(f"Its run is {run.state} all the same; `runner cancel {submission_id}` ends it.")
+
+
+def rerun(
+    submission_id: SubmissionArgument, author: AuthorOption, as_json: JsonOption = False
+) -> None:
+    """Queue as many further runs of a submission as its next verdict needs."""
+    from core.schema.submission import RerunRequest
+    from runner.authoring import open_client, read_request
+    from runner.settings import read_settings
+
+    request = read_request(RerunRequest, author=author)
+    with open_client(read_settings()) as client:
+        receipt = client.rerun(submission_id, request)
+    if as_json:
+        typer.echo(receipt.model_dump_json(indent=2))
+        return
+    typer.echo(f"Queued: {', '.join(receipt.run_ids)}")
+    typer.echo(f"The next verdict is taken at {receipt.num_runs_then} runs.")

@@ -17,8 +17,8 @@ def board(
     from runner.api.answers import Board
     from runner.authoring import open_client
     from runner.settings import read_settings
+    from runner.terminal.board import print_board
     from runner.terminal.console import output_console
-    from runner.terminal.report import print_board
 
     with open_client(read_settings()) as client:
         answer = client.board(track, key)

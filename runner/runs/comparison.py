@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.schema.overrides import Change, differences
 from core.schema.result import RunResult
+from runner.api.answers import Judgement
 from runner.errors import NotFound
 from runner.runs.run_folder import RunFolder
 
@@ -52,6 +53,8 @@ class Comparison(BaseModel):
     """Settings that differ; `before` is the first's value, `after` the second's."""
     figures: tuple[Figure, ...]
     """The figures of both."""
+    judgement: Judgement | None = None
+    """Whether the second is better or worse; None where their losses are not compared."""
 
 
 def compare_folders(a: Path, b: Path) -> Comparison:
@@ -72,7 +75,7 @@ def compare_folders(a: Path, b: Path) -> Comparison:
         b=Side(name=str(b)),
         notice="" if same else notice,
         changes=differences(spec_a.experiment, spec_b.experiment),
-        figures=tuple(_figures(result_a, result_b, same)),
+        figures=tuple(compared_figures(result_a, result_b, same)),
     )
 
 
@@ -92,7 +95,8 @@ def _result(folder: RunFolder) -> RunResult:
     return result
 
 
-def _figures(a: RunResult, b: RunResult, comparable: bool) -> Iterator[Figure]:
+def compared_figures(a: RunResult, b: RunResult, comparable: bool) -> Iterator[Figure]:
+    """What two runs measured, with differences where they are comparable and mean something."""
     for label, quantity, attribute, has_delta in FIGURES:
         left, right = float(getattr(a, attribute)), float(getattr(b, attribute))
         yield _figure(label, quantity, left, right, comparable and has_delta)

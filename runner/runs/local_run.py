@@ -9,9 +9,10 @@ from pydantic import JsonValue
 
 from core.errors import CoreError, Interrupted, InvalidInput
 from core.proposal import propose, read_submission
+from core.schema.canonical import experiment_hash
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import RunSpec
-from core.schema.overrides import differences, experiment_hash, resolve
+from core.schema.overrides import differences, resolve
 from core.schema.problem import Problem
 from core.schema.result import RunResult
 from core.schema.track import Track

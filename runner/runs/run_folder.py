@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from core.schema.base import Message
 from core.schema.job import Phase, RunSpec
-from core.schema.result import FailureKind, MetricPoint, RunResult
+from core.schema.result import Anchor, FailureKind, MetricPoint, RunResult
 from core.train.environment import RunEnvironment
 from runner.errors import DamagedFolder, FolderInUse, NotFound, OtherRun
 
@@ -65,6 +65,7 @@ class RunFolder:
         self._environment_path = path / "environment.json"
         self._phase_path = path / "phase.json"
         self._failure_path = path / "failure.json"
+        self._anchor_path = path / "anchor.json"
 
     def prepare(self, spec: RunSpec, environment: RunEnvironment) -> None:
         """Make the folder ready for a first or a further attempt at a run.
@@ -83,6 +84,7 @@ class RunFolder:
         replace_file(self._environment_path, ENVIRONMENT.dump_json(environment).decode())
         self._phase_path.unlink(missing_ok=True)
         self._failure_path.unlink(missing_ok=True)
+        self._anchor_path.unlink(missing_ok=True)
 
     def spec(self) -> RunSpec:
         """What is trained."""
@@ -117,6 +119,14 @@ class RunFolder:
         """Store why this attempt failed."""
         failure = Failure(kind=kind, message=message[:MAX_FAILURE_CHARACTERS])
         replace_file(self._failure_path, failure.model_dump_json(indent=2))
+
+    def anchor(self) -> Anchor | None:
+        """The baseline's speed for this attempt, if it was measured."""
+        return self._read(self._anchor_path, Anchor)
+
+    def write_anchor(self, anchor: Anchor) -> None:
+        """Store the baseline's speed."""
+        replace_file(self._anchor_path, anchor.model_dump_json(indent=2))
 
     def metrics(self) -> list[MetricPoint]:
         """One point for each measured step, in order; the latest where a step stands twice."""

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-PIPE_WIDTH = 160
+PIPE_WIDTH = 200
 """Columns where no terminal says how many there are, so that tables are not cut."""
 
 

@@ -66,4 +66,5 @@ WRITERS: Mapping[str, Callable[[float], str]] = {
     "count": lambda value: f"{value:,.0f}",
     "seconds": write_duration,
     "dollars": write_dollars,
+    "ratio": lambda value: f"{value:.2f} ×",
 }

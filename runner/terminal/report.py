@@ -1,4 +1,4 @@
-"""What commands print: results, estimates, boards and comparisons as tables."""
+"""What commands print: results, estimates, comparisons and the queue as tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,7 +17,7 @@ from core.proposal import Proposal
 from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.overrides import Change
 from core.schema.result import RunResult, TaskScore
-from runner.api.answers import Board, Queue
+from runner.api.answers import Queue
 from runner.errors import RunFailed
 from runner.runs.comparison import Comparison
 from runner.terminal.figures import (
@@ -26,27 +27,13 @@ from runner.terminal.figures import (
     write_quantity,
     write_setting,
 )
+from runner.terminal.verdict import compared_sentence
 
 if TYPE_CHECKING:
     # The class comes with torch, which printing does not need.
     from core.train.evaluation import Evaluation
 
 Rows = Iterable[tuple[str, str]]
-
-WIDE_BOARD = 120
-"""Columns of a terminal that hold the whole board."""
-BOARD_TEXTS = ("rank", "submission", "name", "author")
-NARROW_BOARD_TEXTS = ("rank", "submission", "name")
-BOARD_NUMBERS = (
-    "val loss",
-    "difference",
-    "accuracy",
-    "perplexity",
-    "runs",
-    "training",
-    "cost",
-)
-NARROW_BOARD_NUMBERS = ("val loss", "difference")
 
 
 def print_pairs(console: Console, rows: Rows) -> None:
@@ -57,13 +44,18 @@ def print_pairs(console: Console, rows: Rows) -> None:
     console.print(table)
 
 
-def valid_json(proposal: Proposal) -> str:
-    """What `check` found out about a valid submission."""
+def valid_json(proposal: Proposal, nearest: JsonValue) -> str:
+    """What `check` found out about a valid submission.
+
+    Args:
+        nearest: what the server says was measured near it; None if it did not say.
+    """
     answer = {
         "valid": True,
         "experiment_hash": proposal.experiment_hash,
         "changes": [change.model_dump(mode="json") for change in proposal.changes],
         "estimate": proposal.estimate.model_dump(mode="json"),
+        "nearest": nearest,
     }
     return json.dumps(answer, indent=2)
 
@@ -166,7 +158,9 @@ def evaluation_rows(evaluation: Evaluation) -> Rows:
 def status_rows(status: RunStatus) -> Rows:
     """Where a run stands."""
     yield "run", f"{status.run_id}, seed {status.seed}"
-    yield "submission", f"{status.submission_id}: {status.name}, track {status.track}"
+    # Of a baseline that nobody submitted, only the name is known.
+    identity = f"{status.submission_id}: " if status.submission_id else ""
+    yield "submission", f"{identity}{status.name}, track {status.track}"
     yield "state", status.state.value
     if status.jobs_ahead is not None:
         yield "jobs ahead", str(status.jobs_ahead)
@@ -185,45 +179,8 @@ def status_rows(status: RunStatus) -> Rows:
     yield "page", status.url
 
 
-def print_board(console: Console, board: Board) -> None:
-    """Experiments by rank, the baseline above them, and what is on its way.
-
-    A narrow terminal gets the ids and the losses whole and the rest not at all.
-    """
-    table = Table(title=f"{board.track}, comparability key {board.key or 'none yet'}")
-    is_wide = console.width >= WIDE_BOARD
-    for name in BOARD_TEXTS if is_wide else NARROW_BOARD_TEXTS:
-        table.add_column(name, no_wrap=name == "submission")
-    for name in BOARD_NUMBERS if is_wide else NARROW_BOARD_NUMBERS:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in ((board.baseline,) if board.baseline else ()) + board.rows:
-        result, delta = row.result, write_quantity("nats", row.delta, signed=True)
-        cells = {
-            "rank": str(row.rank or "–"),
-            "submission": row.submission_id or "–",
-            "name": escape(row.name),
-            "author": escape(row.author),
-            "val loss": write_quantity("nats", result.val_loss),
-            "difference": "baseline" if row.rank is None else delta,
-            "accuracy": write_quantity("share", result.val_accuracy),
-            "perplexity": write_quantity("perplexity", result.val_perplexity),
-            "runs": str(result.num_runs),
-            "training": write_duration(result.train_seconds),
-            "cost": write_quantity("dollars", result.cost_usd),
-        }
-        table.add_row(*(cells[str(column.header)] for column in table.columns))
-    console.print(table)
-    for waiting in board.active:
-        run = waiting.run
-        console.print(f"{run.state}: {escape(waiting.name)} ({run.run_id}, seed {run.seed})")
-    for ended in board.ended:
-        run = ended.run
-        message = escape(run.failure_message)
-        console.print(f"{run.state}: {escape(ended.name)} ({run.run_id}): {run.failure}: {message}")
-
-
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Settings that differ, then figures."""
+    """Settings that differ, then figures, then whether one is better."""
     left, right = escape(comparison.a.name), escape(comparison.b.name)
     settings = Table("setting", left, right, title="Settings that differ")
     for change in comparison.changes:
@@ -244,27 +201,32 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
             else "",
         )
     console.print(figures)
+    if comparison.judgement is not None:
+        names = comparison.a.name, comparison.b.name
+        console.print(escape(compared_sentence(*names, comparison.judgement)))
     if comparison.notice:
         console.print(escape(comparison.notice))
 
 
 def print_queue(console: Console, queue: Queue) -> None:
-    """Running and waiting jobs, in order."""
+    """Running and waiting jobs, in order, and why, where it is not a submission's own run."""
     entries = (*queue.running, *queue.queued)
     if not entries:
         console.print("The queue is empty.")
         return
-    table = Table("state", "submission", "name", "author", "track", "run", "progress", "worker")
+    columns = ("state", "submission", "name", "author", "track", "run", "why", "progress", "worker")
+    table = Table(*columns)
     for entry in entries:
         share = f" {entry.completed}/{entry.total}" if entry.total else ""
         doing = f"{entry.phase.value.replace('_', ' ')}{share}" if entry.phase else ""
         table.add_row(
             entry.state.value,
-            entry.submission_id,
+            entry.submission_id or "–",
             escape(entry.name),
             escape(entry.author),
             entry.track,
             entry.run_id,
+            "" if entry.purpose == "submission" else escape(entry.purpose),
             doing,
             escape(entry.worker or ""),
         )

@@ -1,6 +1,7 @@
 """One attempt at a job under lease: train in a child process, report, hand back."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -14,6 +15,7 @@ from runner.exit_codes import ExitCode
 from runner.runs.run_folder import Failure, Progress, RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display, RunView
+from runner.work.anchors import LONGEST_SECONDS, Anchors
 from runner.work.child import EXECUTE, Child
 from runner.work.outage import Outage
 from runner.work.spool import Spool
@@ -52,6 +54,7 @@ class Attempt:
         heartbeat_seconds: float,
         stop: StopRequest,
         display: Display,
+        anchors: Anchors,
         child_command: Sequence[str] = EXECUTE,
     ) -> None:
         self._offer = offer
@@ -60,6 +63,7 @@ class Attempt:
         self._heartbeat_seconds = heartbeat_seconds
         self._stop = stop
         self._display = display
+        self._anchors = anchors
         self._child_command = child_command
         self._label = f"{offer.run.track} {offer.run.run_id}"
         self._spool = Spool(folder, client, offer.job_id, offer.lease_token)
@@ -88,20 +92,44 @@ class Attempt:
     def _train_and_report(self) -> Outcome:
         failure: Failure | None = None
         if self._folder.result() is None:
-            child = Child(self._folder, self._child_command)
-            try:
-                self._watch(child)
-                failure = self._verdict(child)
-            finally:
-                child.kill()
+            self._provide_anchor()
+            if not self._asked_to_stop:
+                failure = self._verdict(self._carry_out(self._child_command))
         if self._cancelled:
             failure = Failure(kind=FailureKind.CANCELLED, message="Cancelled while it ran.")
         if self._folder.result() is None and failure is None:
             return self._hand_back()
         return self._report(failure)
 
-    def _watch(self, child: Child) -> None:
+    def _provide_anchor(self) -> None:
+        """Put the baseline's speed in the folder, measured now if this session lacks it.
+
+        It is measured before the run and by another process, so that it is in none of the run's
+        times. Where it cannot be, the run goes on without it.
+        """
+        run = self._offer.run
+        if run.anchor is None:
+            return
+        measured = self._anchors.find(run)
+        if measured is None:
+            self._carry_out(self._anchors.command, LONGEST_SECONDS)
+            if not self._asked_to_stop:
+                self._anchors.keep(run, self._folder.anchor())
+        elif measured.anchor is not None:
+            self._folder.write_anchor(measured.anchor)
+
+    def _carry_out(self, command: Sequence[str], longest_seconds: float = math.inf) -> Child:
+        """Start a child in the folder and stay until it has ended; it is killed after a while."""
+        child = Child(self._folder, command)
+        try:
+            self._watch(child, longest_seconds)
+        finally:
+            child.kill()
+        return child
+
+    def _watch(self, child: Child, longest_seconds: float) -> None:
         """Pass on what the child writes until it ends, or must end."""
+        ends_at = time.monotonic() + longest_seconds
         kill_at: float | None = None
         while child.status is None:
             self._show()
@@ -113,6 +141,9 @@ class Attempt:
                 self._asked_to_stop = True
                 grace = CANCEL_GRACE_SECONDS if self._cancelled else STOP_GRACE_SECONDS
                 kill_at = now + grace
+            if now >= ends_at:
+                logger.warning("ended after %.0f s", longest_seconds, extra=self._ids())
+                child.kill()
             if kill_at is not None and (now >= kill_at or self._stop.insisted):
                 child.kill()
             time.sleep(TICK_SECONDS)

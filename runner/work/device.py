@@ -1,11 +1,13 @@
 """What this machine offers for training, found without importing torch."""
 
 import os
+import platform
 import subprocess
 from dataclasses import dataclass
 from typing import Literal
 
 QUERY = "--query-gpu=name,memory.total"
+STATE_QUERY = "--query-gpu=name,uuid,driver_version"
 QUERY_SECONDS = 20.0
 MEBIBYTE = 1024**2
 
@@ -44,20 +46,30 @@ def num_gpus(wanted: DeviceName = "auto") -> int:
     return len(gpus) if len(set(gpus)) == 1 else min(1, len(gpus))
 
 
+def device_state(wanted: DeviceName = "auto") -> str:
+    """Which devices a run would find, and under which driver; equal as long as neither changes."""
+    gpus = "" if wanted == "cpu" else _ask_gpus(STATE_QUERY)
+    return gpus or f"{platform.platform()}, {os.cpu_count()} processors"
+
+
 def _visible_gpus() -> list[Device]:
+    return parse_gpus(_ask_gpus(QUERY))
+
+
+def _ask_gpus(query: str) -> str:
+    """A line for each visible GPU; empty if there is none, or none can be asked."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
-        return []
-    command = ["nvidia-smi", QUERY, "--format=csv,noheader,nounits"]
+        return ""
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     if visible is not None:
         command.append(f"--id={visible.replace(' ', '')}")
     try:
-        answer = subprocess.run(
+        return subprocess.run(
             command, capture_output=True, text=True, timeout=QUERY_SECONDS, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return []
-    return parse_gpus(answer)
+        return ""
 
 
 def parse_gpus(answer: str) -> list[Device]:

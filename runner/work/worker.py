@@ -15,6 +15,7 @@ from runner.errors import NotFound, ProtocolMismatch, RunnerError, ServerFault, 
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display
+from runner.work.anchors import MEASURE, Anchors
 from runner.work.attempt import Attempt, Outcome
 from runner.work.child import EXECUTE
 from runner.work.outage import Outage
@@ -40,6 +41,8 @@ class WorkerOptions:
     """End as soon as the queue holds nothing for this worker."""
     child_command: Sequence[str] = EXECUTE
     """Program that trains one run folder."""
+    anchor_command: Sequence[str] = MEASURE
+    """Program that measures the anchor of one run folder."""
 
 
 class Worker:
@@ -63,6 +66,7 @@ class Worker:
         self._stop = stop
         self._display = display
         self._outage = Outage()
+        self._anchors = Anchors(options.environment.device, options.anchor_command)
         self._faults = 0
 
     def run(self) -> None:
@@ -128,6 +132,8 @@ class Worker:
             self._give_up(offer, f"The worker failed: {type(error).__name__}: {error}")
             self._rest_after_fault()
             return
+        finally:
+            self._anchors.job_ended()
         if outcome is Outcome.PLATFORM_FAULT:
             self._rest_after_fault()
         elif outcome is Outcome.SUCCEEDED:
@@ -152,6 +158,7 @@ class Worker:
             registration.heartbeat_seconds,
             self._stop,
             self._display,
+            self._anchors,
             self._options.child_command,
         )
         return attempt.run(self._options.environment)

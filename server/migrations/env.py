@@ -6,9 +6,12 @@ from alembic import context
 from sqlalchemy import Connection, Enum, TypeDecorator
 from sqlmodel import SQLModel
 
-from server import tables  # noqa: F401 -- fills the metadata
+from server.canary import tables as canary_tables  # noqa: F401 -- fills the metadata
 from server.database import create_engine
+from server.idle import tables as idle_tables  # noqa: F401
+from server.ledger import tables as ledger_tables  # noqa: F401
 from server.settings import ServerSettings
+from server.verdict import tables as verdict_tables  # noqa: F401
 
 
 def _plain_type(kind: str, item: Any, _: object) -> str | Literal[False]:

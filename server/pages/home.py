@@ -48,12 +48,13 @@ def home_page(session: Session, tracks: Mapping[str, Track]) -> HomePage:
 
 def _card(session: Session, track: Track) -> TrackCard:
     board = leaderboard(session, track)
+    ranked = tuple(row for row in board.rows if row.withdrawn is None)
     states = [row.run.state for row in board.active]
     return TrackCard(
         rules=track.rules,
         baseline=board.baseline,
-        top=board.rows[:TOP_ROWS],
-        num_ranked=len(board.rows),
+        top=ranked[:TOP_ROWS],
+        num_ranked=len(ranked),
         num_running=states.count(JobState.RUNNING),
         num_queued=states.count(JobState.QUEUED),
     )

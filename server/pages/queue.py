@@ -5,9 +5,20 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from server.canary.drawing import ChartDrawing, drawing
+from server.canary.view import FreezeNote
 from server.pages.page import Page
 from server.queue_listing import Queue, list_queue
 from server.workers import WorkerSummary, list_workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerChart:
+    """A worker's canaries on a track, and whether it is trusted there."""
+
+    drawing: ChartDrawing
+    freeze: FreezeNote | None
+    """Why it is not; None if it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +28,10 @@ class WorkerLine:
     worker: WorkerSummary
     state: str
     """`busy`, `idle`, or `silent` if it has said nothing for as long as a lease lasts."""
+    last_canary_at: datetime | None
+    """When its newest canary ended, on any track."""
+    charts: tuple[WorkerChart, ...]
+    """One for each track on which it had canaries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +56,17 @@ def queue_page(session: Session, now: datetime, lease_seconds: float) -> QueuePa
 
 
 def _line(worker: WorkerSummary, silent_since: datetime) -> WorkerLine:
+    state = "busy" if worker.run_ids else "idle"
     if worker.last_seen_at < silent_since:
-        return WorkerLine(worker=worker, state="silent")
-    return WorkerLine(worker=worker, state="busy" if worker.run_ids else "idle")
+        state = "silent"
+    freezes = {note.track: note for note in worker.frozen}
+    moments = [chart.points[-1].measured_at for chart in worker.canaries]
+    return WorkerLine(
+        worker=worker,
+        state=state,
+        last_canary_at=max(moments, default=None),
+        charts=tuple(
+            WorkerChart(drawing=drawing(chart), freeze=freezes.get(chart.track))
+            for chart in worker.canaries
+        ),
+    )

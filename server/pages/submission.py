@@ -10,15 +10,26 @@ from core.schema.job import JobState
 from core.schema.overrides import Change, differences, flatten
 from core.schema.result import RunResult
 from core.schema.track import Track, TrackRules
+from server.board_keys import baseline_hash
 from server.curves import has_points, validation_losses
-from server.leaderboard import baseline_hash
+from server.experiments import stored_config
+from server.idle.contributions import Contributions, submission_contributions
+from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
+from server.memory.nearest import NearExperiment, nearest_experiments
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.run_log import log_tail
 from server.served_tracks import find_served_track
 from server.standing import RunStanding, experiment_runs
-from server.submissions import find_submission, stored_config
+from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
+from server.verdict.bar import IntervalBar, interval_bars
+from server.verdict.view import (
+    ExperimentVerdict,
+    WithdrawnNote,
+    board_verdicts,
+    withdrawn_experiments,
+)
 
 LOG_LINES = 100
 
@@ -32,6 +43,12 @@ class KeyedResult:
     baseline: PooledResult | None
     delta: float | None
     """Mean validation loss less the baseline's; None without one and for the baseline."""
+    verdict: ExperimentVerdict | None
+    """Against the baseline; None for the baseline, and while there is none."""
+    bar: IntervalBar | None
+    """Its interval."""
+    pending: str
+    """Why there is no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +96,8 @@ class SubmissionPage(Page):
     """First submission of the baseline, to compare with."""
     changes: tuple[Change, ...]
     """What differs from the baseline."""
+    nearest: tuple[NearExperiment, ...]
+    """Other experiments that were measured, the nearest first."""
     settings: tuple[tuple[str, JsonValue], ...]
     """Every setting by its dotted path."""
     runs: tuple[RunStanding, ...]
@@ -86,12 +105,20 @@ class SubmissionPage(Page):
     """Runs with a result."""
     results: tuple[KeyedResult, ...]
     """The newest key first."""
+    withdrawn: WithdrawnNote | None
+    """Why it does not count, if its authors took it back."""
     times: tuple[RunTime, ...]
     """One of each run with a result."""
     has_curves: bool
     validation: ValidationTable
     log: tuple[str, ...]
     """The last lines of this submission's run."""
+    contributions: tuple[Contributions, ...]
+    """What each setting contributes, where the experiment was taken apart."""
+    lineage: tuple[Step, ...]
+    """The chain that ends here; empty if it is built on none."""
+    rebased: tuple[RebasedResult, ...]
+    """What became of it on later versions of the track."""
 
 
 def submission_page(
@@ -124,16 +151,21 @@ def submission_page(
         same_experiment=tuple(other for other in same if other.id != submission.id),
         baseline_submission_id=baseline[0].id if baseline and not is_baseline else None,
         changes=differences(track.base, config),
+        nearest=nearest_experiments(session, track, config).nearest,
         settings=tuple(
             (".".join(path), value) for path, value in flatten(config.model_dump(mode="json"))
         ),
         runs=runs,
         measured=measured,
-        results=_results(runs, experiment_runs(session, baseline_hash(track)), is_baseline),
+        results=_results(session, track, identity, runs),
+        withdrawn=withdrawn_experiments(session, track.rules.name).get(identity),
         times=tuple(run_time(run.result) for run in measured if run.result is not None),
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),
         log=log_tail(session, submission.run_id, LOG_LINES),
+        contributions=submission_contributions(session, submission),
+        lineage=lineage(session, submission, track),
+        rebased=rebased_results(session, submission),
     )
 
 
@@ -179,28 +211,36 @@ def _submissions_of(session: Session, experiment_hash: str) -> Sequence[Submissi
 
 
 def _results(
-    runs: Sequence[RunStanding], baseline_runs: Sequence[RunStanding], is_baseline: bool
+    session: Session, track: Track, identity: str, runs: Sequence[RunStanding]
 ) -> tuple[KeyedResult, ...]:
     """Runs pooled under each of their keys, never across keys."""
-    own, baseline = _by_key(runs), _by_key(baseline_runs)
-    return tuple(
-        KeyedResult(
-            key=key,
-            result=result,
-            baseline=baseline.get(key),
-            delta=(
-                result.val_loss - baseline[key].val_loss
-                if key in baseline and not is_baseline
-                else None
-            ),
+    is_baseline = identity == baseline_hash(track)
+    baseline = _by_key(experiment_runs(session, baseline_hash(track)))
+    results = []
+    for key, result in _by_key(runs).items():
+        base = baseline.get(key)
+        num_seeds = base.num_seeds if base else 0
+        verdicts = board_verdicts(session, track, key, num_seeds)
+        verdict = None if is_baseline else verdicts.of.get(identity)
+        results.append(
+            KeyedResult(
+                key=key,
+                result=result,
+                baseline=base,
+                delta=result.val_loss - base.val_loss if base and not is_baseline else None,
+                verdict=verdict,
+                bar=interval_bars([verdict])[0],
+                pending="" if is_baseline else verdicts.pending,
+            )
         )
-        for key, result in own.items()
-    )
+    return tuple(results)
 
 
 def _by_key(runs: Sequence[RunStanding]) -> dict[str, PooledResult]:
     measured: dict[str, list[MeasuredRun]] = {}
     for run in sorted(runs, key=lambda run: run.finished_at or run.created_at, reverse=True):
+        if run.held_reason:
+            continue
         if run.state is JobState.SUCCEEDED and run.result and run.comparability_key:
             one = MeasuredRun(run.result, run.cost_usd)
             measured.setdefault(run.comparability_key, []).append(one)

@@ -1,5 +1,6 @@
 """A track's page: its board, its queue, its rules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlmodel import Session
@@ -7,6 +8,7 @@ from sqlmodel import Session
 from core.schema.track import Budget, Track, TrackRules
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
 from server.pages.page import Page
+from server.verdict.bar import IntervalBar, interval_bars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class TrackPage(Page):
     board: Leaderboard
     rows: tuple[BoardRow, ...]
     """The baseline, where it has a result, and then the ranked rows."""
+    bars: Mapping[str, IntervalBar | None]
+    """The interval of each row, by its experiment, on one scale."""
     preselected_a: str | None
     """Submission that the form for a comparison starts with on side A."""
     preselected_b: str | None
@@ -44,6 +48,13 @@ def track_page(session: Session, track: Track, key: str | None = None) -> TrackP
         budget=budget_sentences(track.rules.budget),
         board=board,
         rows=rows,
+        bars=dict(
+            zip(
+                [row.experiment_hash for row in rows],
+                interval_bars(row.verdict for row in rows),
+                strict=True,
+            )
+        ),
         preselected_a=choices[0] if len(choices) > 1 else None,
         preselected_b=choices[1] if len(choices) > 1 else None,
     )

@@ -57,7 +57,7 @@ def add_result(
 ) -> None:
     """End a run with its result; the same again changes nothing."""
     with write_session(database) as session:
-        reports.store_result(session, job_id, report, tracks, settings.lease_seconds)
+        reports.store_result(session, job_id, report, tracks, settings)
 
 
 @router.post("/jobs/{job_id}/failure", status_code=204, responses=REPORT_ERRORS)

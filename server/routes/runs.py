@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
 from core.schema.base import Message
-from core.schema.job import RunStatus
+from core.schema.job import RunSpec, RunStatus
 from core.schema.result import MetricPoint
 from server import runs
-from server.dependencies import ReadSession, Settings
+from server.dependencies import ReadSession, Settings, Tracks
 from server.error_answers import documented
 from server.run_log import log_tail
 
@@ -28,6 +28,12 @@ class RunMetrics(Message):
 def get_run(run_id: str, session: ReadSession, settings: Settings) -> RunStatus:
     """Where a run stands, and its result once it has one."""
     return runs.run_status(session, run_id, settings.base_url)
+
+
+@router.get("/{run_id}/spec", responses=documented(404))
+def get_spec(run_id: str, session: ReadSession, tracks: Tracks) -> RunSpec:
+    """Config, seed and bounds of a run: all that it takes to train it again."""
+    return runs.find_run_spec(session, tracks, run_id)
 
 
 @router.get("/{run_id}/metrics", responses=documented(404))

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from core.schema.job import RunStatus, SubmissionReceipt
+from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from server import job_queue, submissions
 from server.database import write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
@@ -16,6 +17,8 @@ from server.submission_views import (
     list_submissions,
     submission_detail,
 )
+from server.verdict.reruns import ask_for_rerun
+from server.verdict.withdrawals import withdraw
 
 router = APIRouter(prefix="/submissions", tags=["submissions"])
 MAX_PAGE = 200
@@ -84,6 +87,25 @@ def get_yaml(submission_id: str, session: ReadSession) -> Response:
     row = submissions.find_submission(session, submission_id)
     headers = {"X-Content-Type-Options": "nosniff"}
     return Response(row.yaml, media_type="application/yaml; charset=utf-8", headers=headers)
+
+
+@router.post("/{submission_id}/withdraw", responses=documented(404, 413))
+def withdraw_submission(
+    submission_id: str, request: WithdrawalRequest, database: Database, settings: Settings
+) -> RunStatus:
+    """Take a submission back: it stays visible, with the reason, and no longer counts."""
+    with write_session(database) as session:
+        row = withdraw(session, submission_id, request)
+        return run_status(session, row.run_id, settings.base_url)
+
+
+@router.post("/{submission_id}/rerun", status_code=201, responses=documented(404, 409, 413))
+def rerun_submission(
+    submission_id: str, request: RerunRequest, database: Database, tracks: Tracks
+) -> RerunReceipt:
+    """Queue as many further runs as the next verdict needs."""
+    with write_session(database) as session:
+        return ask_for_rerun(session, tracks, submission_id, request)
 
 
 @router.post("/{submission_id}/cancel", responses=documented(404, 409))

@@ -5,7 +5,8 @@ from fastapi.responses import Response
 
 from core.schema.base import Message
 from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
-from server import job_queue, workers
+from server import workers
+from server.canary import schedule
 from server.database import write, write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
 from server.error_answers import documented
@@ -46,7 +47,7 @@ def register(hello: WorkerHello, database: Database, settings: Settings) -> Work
 def claim(
     worker_id: str, database: Database, tracks: Tracks, settings: Settings
 ) -> JobOffer | Response:
-    """Lease the first queued job that fits the worker."""
+    """Lease the first queued job that fits the worker, or a canary that is due before it."""
     with write_session(database) as session:
-        offer = job_queue.claim(session, worker_id, tracks, settings.lease_seconds)
+        offer = schedule.claim(session, worker_id, tracks, settings)
     return offer if offer is not None else Response(status_code=204)

@@ -19,6 +19,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.server.conftest import unpinned_tracks
+
 START_SECONDS = 30.0
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -49,6 +51,9 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "FIVE_DOLLAR_HOST": "127.0.0.1",
         "FIVE_DOLLAR_PORT": str(port),
         "FIVE_DOLLAR_PUBLIC_URL": "",
+        "FIVE_DOLLAR_TRACKS_FOLDER": str(unpinned_tracks(folder / "baselines")),
+        "FIVE_DOLLAR_QUEUES_RUNS": "false",
+        "FIVE_DOLLAR_CANARY_HOURS": "0",
     }
     log = folder / "log"
     with log.open("wb") as output:

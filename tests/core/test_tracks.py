@@ -5,8 +5,8 @@ import pytest
 
 from core.errors import InvalidInput
 from core.proposal import propose, read_submission
+from core.schema.canonical import experiment_hash
 from core.schema.model_config import ModelConfig
-from core.schema.overrides import experiment_hash
 from core.schema.setting_names import find_field
 from core.schema.track import listed_price
 from core.tracks import BASELINES, find_track, load_baseline_results, load_tracks

@@ -1,10 +1,19 @@
 """Small valid objects that the tests of runner share."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from core.schema.job import RunSpec
+from core.schema.job import RunSpec, RunStatus
 from core.schema.mirror import Mirror
-from core.schema.result import DataIdentity, MetricPoint, Provenance, RunResult, TaskScore, Timing
+from core.schema.result import (
+    Anchor,
+    DataIdentity,
+    MetricPoint,
+    Provenance,
+    RunResult,
+    TaskScore,
+    Timing,
+)
 from core.tracks import load_tracks
 from core.train.environment import RunEnvironment
 
@@ -41,7 +50,7 @@ def result(val_loss: float = 2.0, train_hash: str = ZEROS) -> RunResult:
         num_parameters=1_000_000,
         provenance=Provenance(
             code_commit="abc",
-            packages={},
+            packages={"torch": "2.11.0"},
             python="3.11",
             platform="Linux",
             device="cpu",
@@ -60,6 +69,18 @@ def result(val_loss: float = 2.0, train_hash: str = ZEROS) -> RunResult:
     )
 
 
+def anchor(tokens_per_second: float = 4000.0) -> Anchor:
+    """An anchor of the machine and code that `result` came from."""
+    return Anchor(
+        tokens_per_second=tokens_per_second,
+        device="cpu",
+        driver="",
+        torch="2.11.0",
+        code_commit="abc",
+        measured_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+    )
+
+
 def spec(run_id: str = "r_1", seed: int = 1000) -> RunSpec:
     track = load_tracks()["debug"]
     return RunSpec(
@@ -75,6 +96,48 @@ def spec(run_id: str = "r_1", seed: int = 1000) -> RunSpec:
 
 def environment(cache: Path) -> RunEnvironment:
     return RunEnvironment(cache_directory=cache, mirror=Mirror(), device="cpu")
+
+
+def status(**changes: object) -> RunStatus:
+    """A queued run."""
+    values = {
+        "run_id": "r_1",
+        "submission_id": "s_1",
+        "name": "Mine",
+        "track": "debug",
+        "seed": 1000,
+        "state": "queued",
+        "attempt": 0,
+        "jobs_ahead": None,
+        "phase": None,
+        "completed": 0,
+        "total": 0,
+        "latest": None,
+        "result": None,
+        "cost_usd": None,
+        "failure": None,
+        "failure_message": "",
+        "created_at": "2026-01-01T00:00:00Z",
+        "url": "http://server/submissions/s_1",
+    }
+    return RunStatus.model_validate({**values, **changes})
+
+
+def verdict(**changes: object) -> dict[str, object]:
+    """What a server says of an experiment of three runs that is better."""
+    values = {
+        "verdict": "better",
+        "delta": -0.0123,
+        "low": -0.02,
+        "high": -0.0046,
+        "num_runs": 3,
+        "num_baseline_runs": 5,
+        "further_runs": 0,
+        "next_look": 5,
+        "is_record": False,
+        "refuted": "",
+    }
+    return {**values, **changes}
 
 
 class SilentDisplay:

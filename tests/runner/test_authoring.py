@@ -4,10 +4,11 @@ import httpx
 import pytest
 
 from core.errors import InvalidInput
+from core.schema.submission import WithdrawalRequest
 from runner import authoring
 from runner.api.client import AuthorClient
 from runner.api.transport import Transport
-from runner.authoring import follow_log, new_lines, submit_file, watch_run
+from runner.authoring import follow_log, new_lines, read_request, submit_file, watch_run
 from tests.runner import examples
 
 RECEIPT = {
@@ -92,6 +93,16 @@ def test_what_is_invalid_here_is_not_sent(file):
 
     with pytest.raises(InvalidInput, match=r"line 6: model\.dropout"):
         submit_file(file, client_of(handle), no_parent)
+
+
+def test_a_wrong_request_names_each_field_and_what_is_allowed():
+    with pytest.raises(InvalidInput) as raised:
+        read_request(WithdrawalRequest, author="two words", reason="\x1b[2J")
+    author, reason = str(raised.value).splitlines()
+    assert author.startswith('author: "two words" is not allowed')
+    assert "letters, digits, dot, dash and underscore" in author
+    assert reason.startswith("reason: ")
+    assert "no control characters" in reason
 
 
 def test_watching_ends_with_the_run():

@@ -47,7 +47,7 @@ def test_no_command_has_more_than_six_options():
     from typer.main import get_command
 
     commands = get_command(app).commands
-    assert len(commands) == 13
+    assert len(commands) == 17
     for name, command in commands.items():
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
         assert len(options) <= 6, name
@@ -60,9 +60,12 @@ def test_a_valid_file_is_priced(tmp_path):
     assert ended.exit_code == ExitCode.OK
     assert "0.0 → 0.25" in ended.stdout
     assert "1,312,384" in ended.stdout
+    # Nobody is there to ask, which is no error.
+    assert f"the server at {NOBODY} was not asked" in ended.stdout
     answer = json.loads(call("check", file, "--json").stdout)
     assert answer["valid"] is True
     assert answer["changes"][0]["path"] == "model.dropout"
+    assert answer["nearest"] is None
 
 
 def test_all_problems_are_named_with_their_lines(tmp_path):
@@ -113,8 +116,13 @@ def test_bad_files_get_a_message_and_a_status(tmp_path, command, name, content, 
         ("logs", "s_1"),
         ("logs", "r_1", "--follow"),
         ("cancel", "s_1"),
+        ("withdraw", "s_1", "--author", "me", "--reason", "A mistake."),
+        ("rerun", "s_1", "--author", "me"),
+        ("ledger",),
+        ("ledger", "--verify", "--json"),
         ("board", "debug"),
         ("compare", "s_1", "s_2"),
+        ("reproduce", "r_1"),
     ],
 )
 def test_an_absent_server_is_named_with_what_to_do(arguments):
@@ -150,6 +158,13 @@ def test_a_wrong_address_is_refused(monkeypatch):
         (("worker", "--server", "nonsense"), ExitCode.INVALID),
         (("worker", "--mirror", "missing.yaml"), ExitCode.INVALID),
         (("serve", "--port", "70000"), ExitCode.USAGE),
+        (("withdraw", "s_1", "--author", "me"), ExitCode.USAGE),
+        (("withdraw", "s_1", "--author", "me", "--reason", ""), ExitCode.INVALID),
+        (("rerun", "s_1"), ExitCode.USAGE),
+        (("rerun", "s_1", "--author", "two words"), ExitCode.INVALID),
+        (("ledger", "--limit", "1001"), ExitCode.USAGE),
+        (("ledger", "--since", "abc"), ExitCode.USAGE),
+        (("ledger", "--verify", "--after", "5"), ExitCode.USAGE),
         (("no_such_command",), ExitCode.USAGE),
         (("submit",), ExitCode.USAGE),
     ],

@@ -31,13 +31,15 @@ def test_what_the_board_lacks_is_named():
         "train_seconds": 1.0,
         "cost_usd": None,
     }
-    common = {"submission_id": None, "author": "a", "result": figures, "delta": None}
+    unjudged = {"is_tied": False, "verdict": None, "withdrawn": None, "delta": None}
+    common = {"submission_id": None, "author": "a", "result": figures, **unjudged}
     board = Board.model_validate(
         {
             "track": "debug",
             "key": "k",
             "baseline": {"rank": None, "name": "Baseline", **common},
             "rows": [{"rank": 1, "name": "One", **common}],
+            "pending": "",
             "active": [],
             "ended": [],
         }

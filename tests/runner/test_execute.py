@@ -112,6 +112,27 @@ def test_a_folder_that_is_locked_is_not_trained_in(folder):
     assert "Traceback" not in ended.stderr
 
 
+def test_the_anchor_that_was_measured_before_the_run_is_in_its_result(folder):
+    folder.write_anchor(examples.anchor(tokens_per_second=4000.0))
+    assert execute(folder, lambda *_: examples.result()) is ExitCode.OK
+    result = folder.result()
+    assert result is not None
+    assert result.anchor == examples.anchor()
+    assert result.relative_speed == 1.25  # 5000 tokens/s over 4000
+
+
+@pytest.mark.parametrize(
+    "changes", [{"device": "NVIDIA T4"}, {"driver": "1"}, {"torch": "2.10"}, {"code_commit": "old"}]
+)
+def test_an_anchor_of_another_machine_or_other_code_is_left_out(folder, changes):
+    folder.write_anchor(examples.anchor().model_copy(update=changes))
+    execute(folder, lambda *_: examples.result())
+    result = folder.result()
+    assert result is not None
+    assert result.anchor is None
+    assert result.relative_speed is None
+
+
 def test_metrics_are_one_json_object_a_line(folder):
     def train(spec, directory, environment, reporter):
         reporter.metric(examples.metric(1))

@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.errors import InvalidInput
-from core.schema.overrides import experiment_hash
+from core.schema.canonical import experiment_hash
 from core.tracks import load_tracks
 from server.baselines import import_baselines
 from server.database import write_session

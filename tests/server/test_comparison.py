@@ -5,18 +5,12 @@ from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from core.schema.track import Track
-from core.tracks import load_tracks
 from server.comparison import ComparedFigure, Comparison, compare
 from server.errors import NotFound
 from tests.server.factories import submit, submit_and_finish
 
 RELU = {"model.feed_forward.activation": "squared_relu"}
 NORM = {"model.attention.qk_norm": "true"}
-
-
-@pytest.fixture(scope="module")
-def tracks() -> Mapping[str, Track]:
-    return load_tracks()
 
 
 def figure(comparison: Comparison, label: str) -> ComparedFigure:
@@ -57,6 +51,21 @@ def test_times_and_cost_get_no_difference(
     assert (time.a, time.b, time.delta) == (30.0, 60.0, None)
     assert figure(comparison, "Cost of a run").delta is None
     assert figure(comparison, "Tokens per second").delta is None
+
+
+def test_only_speed_as_a_ratio_gets_a_difference(
+    client: TestClient, session: Session, tracks: Mapping[str, Track]
+) -> None:
+    # 16,000 and 8,000 tokens/s, on machines on which the baseline makes 16,000 and 6,400.
+    a = submit_and_finish(client, "A", RELU, train_seconds=32.0, baseline_speed=16_000.0)
+    b = submit_and_finish(
+        client, "B", NORM, train_seconds=64.0, baseline_speed=6_400.0, device="NVIDIA T4"
+    )
+    comparison = compare(session, tracks, a.submission_id, b.submission_id)
+    speed = figure(comparison, "Speed, baseline on the same worker = 1")
+    assert (speed.a, speed.b, speed.delta) == (1.0, 1.25, 0.25)
+    assert figure(comparison, "Tokens per second").delta is None
+    assert figure(comparison, "Training time").delta is None
 
 
 def test_different_keys_are_shown_without_differences(

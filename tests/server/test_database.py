@@ -10,8 +10,16 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, select
 
-from server.database import create_engine, read_session, upgrade, write, write_session
-from server.tables import Run, Worker
+from server.database import (
+    create_engine,
+    downgrade,
+    read_session,
+    upgrade,
+    write,
+    write_session,
+)
+from server.ledger.check import check_ledger
+from server.tables import Job, Priority, Run, Worker
 
 WORKER = {
     "id": "w_a",
@@ -39,6 +47,46 @@ def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
     upgrade(engine)
     with read_session(engine) as session:
         assert session.exec(select(Worker.name)).all() == ["bench"]
+
+
+OLD_ROWS = """
+INSERT INTO experiment VALUES ('e', 'debug', 1, '{}', '2026-11-01');
+INSERT INTO run VALUES ('r_a', 'e', 1000, 'project', '', '{"val_loss": 2.0}', 'k', 2.0, NULL,
+    '2026-11-01', '2026-11-02');
+INSERT INTO run VALUES ('r_b', 'e', 1001, 'worker', '', '{"val_loss": 1.5}', 'k', 1.5, NULL,
+    '2026-11-01', '2026-11-03');
+INSERT INTO run VALUES ('r_c', 'e', 1002, 'worker', '', 'null', NULL, NULL, NULL,
+    '2026-11-04', NULL);
+INSERT INTO job (id, run_id, state, position, needs_cuda, memory_bytes, attempt,
+    cancel_requested, completed, total, failure_message, created_at)
+    VALUES ('j_c', 'r_c', 'queued', 1, 0, 0, 0, 0, 0, 0, '', '2026-11-04');
+"""
+
+
+def test_rows_survive_the_way_up_and_down(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/old.sqlite")
+    upgrade(engine, "0001")
+    with engine.execution_options(writes=True).begin() as connection:
+        for statement in filter(str.strip, OLD_ROWS.split(";")):
+            connection.execute(text(statement.replace(":", "\\:")))
+    upgrade(engine)
+    with read_session(engine) as session:
+        runs = session.exec(select(Run).order_by(Run.id)).all()
+        assert [run.purpose.value for run in runs] == ["baseline", "submission", "submission"]
+        assert session.exec(select(Job.priority)).all() == [Priority.NEW]
+        report = check_ledger(session)
+        assert (report.length, report.num_results, report.faults) == (2, 2, ())
+    downgrade(engine, "0001")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id, val_loss FROM run ORDER BY id")).all() == [
+            ("r_a", 2.0),
+            ("r_b", 1.5),
+            ("r_c", None),
+        ]
+    upgrade(engine)
+    with read_session(engine) as session:
+        assert check_ledger(session).faults == ()
+    engine.dispose()
 
 
 def test_every_constraint_has_a_name(engine: Engine) -> None:

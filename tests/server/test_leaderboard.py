@@ -7,9 +7,10 @@ from core.schema.job import JobState
 from core.schema.result import FailureKind
 from core.schema.track import Track
 from core.tracks import load_tracks
+from server.board_keys import baseline_hash
 from server.database import write_session
 from server.errors import NotFound
-from server.leaderboard import Leaderboard, baseline_hash, leaderboard
+from server.leaderboard import Leaderboard, leaderboard
 from server.submissions import ensure_experiment
 from server.tables import Run
 from tests.server.factories import (

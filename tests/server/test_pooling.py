@@ -35,6 +35,19 @@ def test_cost_is_unknown_if_any_run_is_unpriced() -> None:
     assert pool([priced, unpriced]).cost_usd is None
 
 
+def test_speed_is_a_ratio_to_the_baseline_on_the_same_worker() -> None:
+    # 512,000 tokens in 32 s are 16,000 a second: 1.25 and 0.75 times these baselines.
+    quick = run_result(1000, train_seconds=32.0, baseline_speed=12_800.0)
+    slow = run_result(1001, train_seconds=64.0, baseline_speed=8_000.0 / 0.75)
+    pooled = pool(measured(quick, slow))
+    assert pooled.relative_speed == pytest.approx(1.0)
+    assert pooled.tokens_per_second == 12_000.0
+
+
+def test_speed_is_no_ratio_if_any_run_has_no_anchor() -> None:
+    assert pool(measured(run_result(baseline_speed=1.0), run_result())).relative_speed is None
+
+
 def test_peak_memory_is_the_largest() -> None:
     small, large = run_result(1000), run_result(1001)
     large = large.model_copy(update={"peak_memory_bytes": small.peak_memory_bytes * 3})

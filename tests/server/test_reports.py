@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from fastapi import FastAPI
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
@@ -10,6 +11,7 @@ from server.tables import Job, LogPiece, Metric, Run
 from tests.server.factories import (
     API,
     claim_one,
+    data_identity,
     points,
     run_result,
     send_failure,
@@ -17,6 +19,7 @@ from tests.server.factories import (
     send_points,
     send_result,
     submit,
+    submit_and_finish,
 )
 
 
@@ -191,3 +194,45 @@ def test_a_result_of_another_seed_is_refused(client: TestClient, session: Sessio
     assert response.json()["problems"][0]["path"] == "result.seed"
     assert session.exec(select(Job.state)).one() is JobState.RUNNING
     assert send_result(client, offer, run_result(seed=1000)).status_code == 204
+
+
+def pin(app: FastAPI) -> None:
+    """Pin the data of the debug track to that of `factories.run_result`."""
+    track = app.state.tracks["debug"]
+    rules = track.rules.model_copy(update={"expected_data": data_identity()})
+    app.state.tracks = app.state.tracks | {"debug": track.model_copy(update={"rules": rules})}
+
+
+def test_other_data_than_the_tracks_is_refused(app: FastAPI, client: TestClient) -> None:
+    pin(app)
+    submit(client)
+    offer = claim_one(client)
+    assert offer.run.expected_data == data_identity()
+    result = run_result(offer.run.seed, validation="e")
+    answer = send_result(client, offer, result)
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["path"] == "result.provenance.data"
+    assert "validation text differ" in problem["message"]
+    assert send_result(client, offer, run_result(offer.run.seed)).status_code == 204
+    (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
+    assert key["data"] == "pinned"
+
+
+def test_a_mirrors_result_has_a_board_of_its_own(app: FastAPI, client: TestClient) -> None:
+    pin(app)
+    submit(client)
+    offer = claim_one(client)
+    result = run_result(offer.run.seed, validation="e")
+    provenance = result.provenance.model_copy(update={"is_mirror": True})
+    result = result.model_copy(update={"provenance": provenance})
+    assert send_result(client, offer, result).status_code == 204
+    (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
+    assert key["data"] == "other"
+    assert "Measured on other data" in client.get("/tracks/debug").text
+
+
+def test_data_that_nobody_pinned_is_a_proposal(client: TestClient) -> None:
+    submit_and_finish(client)
+    (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
+    assert key["data"] == "proposed"

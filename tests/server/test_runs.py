@@ -1,6 +1,12 @@
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
-from core.schema.job import RunStatus
+from core.schema.job import RunSpec, RunStatus
+from core.schema.track import Track
+from server.tables import Experiment
 from tests.server.factories import (
     API,
     claim_one,
@@ -52,7 +58,38 @@ def test_a_finished_run_is_in_no_phase(client: TestClient) -> None:
     assert done.result.val_loss == 2.0
 
 
+def test_a_run_can_be_trained_again_from_its_spec(client: TestClient) -> None:
+    receipt = submit(client, overrides={"model.attention.qk_norm": "true"})
+    offer = claim_one(client)
+    finish(client, offer)
+    response = client.get(f"{API}/runs/{receipt.run_id}/spec")
+    assert RunSpec.model_validate_json(response.content) == offer.run
+    assert offer.run.experiment.model.attention.qk_norm
+    assert offer.run.seed == receipt.seed
+
+
+def test_a_job_names_the_baseline_that_its_speed_is_a_ratio_to(
+    client: TestClient, tracks: Mapping[str, Track]
+) -> None:
+    submit(client, overrides={"model.attention.qk_norm": "true"})
+    assert claim_one(client).run.anchor == tracks["debug"].base
+
+
+def test_a_config_that_this_version_cannot_read_is_not_given_out(
+    client: TestClient, engine: Engine
+) -> None:
+    receipt = submit(client)
+    with Session(engine) as session:
+        experiment = session.exec(select(Experiment)).one()
+        experiment.config = {**experiment.config, "of_an_earlier_version": 1}
+        session.add(experiment)
+        session.commit()
+    response = client.get(f"{API}/runs/{receipt.run_id}/spec")
+    assert response.status_code == 404
+    assert "cannot read it" in response.json()["message"]
+
+
 def test_an_unknown_run_is_not_found(client: TestClient) -> None:
-    for path in ("", "/metrics", "/log"):
+    for path in ("", "/metrics", "/log", "/spec"):
         response = client.get(f"{API}/runs/r_nobody{path}")
         assert (response.status_code, response.json()["kind"]) == (404, "not_found")

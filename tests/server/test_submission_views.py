@@ -1,3 +1,4 @@
+import pytest
 from starlette.testclient import TestClient
 
 from tests.server.factories import API, submit, submit_and_finish
@@ -38,6 +39,31 @@ def test_the_detail_shows_changes_config_and_all_runs(client: TestClient) -> Non
     assert detail["run_ids"] == [first.run_id, second.run_id]
     assert (detail["run"]["run_id"], detail["run"]["state"]) == (second.run_id, "queued")
     assert detail["hypothesis"] == "It is better."
+
+
+def test_the_detail_has_the_verdict_and_why_it_was_withdrawn(client: TestClient) -> None:
+    first = submit_and_finish(client, "First", {RATE: 0.02}, val_loss=1.9)
+    address = f"{API}/submissions/{first.submission_id}"
+    assert client.get(address).json()["verdict"] is None
+    baselines = [
+        submit_and_finish(client, "Baseline", val_loss=loss).submission_id
+        for loss in (2.0, 2.001, 1.999, 2.002, 1.998)
+    ]
+    second = submit(client, "Second", {RATE: 0.02})
+    verdict = client.get(f"{API}/submissions/{second.submission_id}").json()["verdict"]
+    assert (verdict["verdict"], verdict["num_runs"]) == ("better", 1)
+    assert verdict["delta"] == pytest.approx(-0.1)
+    assert verdict["is_record"]
+    assert client.get(f"{API}/submissions/{baselines[0]}").json()["verdict"] is None
+
+    request = {"author": "ada", "reason": "Wrong rate."}
+    assert client.post(f"{address}/withdraw", json=request).status_code == 200
+    withdrawn = client.get(address).json()["withdrawn"]
+    assert (withdrawn["requested_by"], withdrawn["reason"]) == ("ada", "Wrong rate.")
+    # Somebody who submitted the same did not take it back.
+    detail = client.get(f"{API}/submissions/{second.submission_id}").json()
+    assert detail["withdrawn"] is None
+    assert detail["verdict"]["is_record"]
 
 
 def test_an_unknown_submission_is_not_found(client: TestClient) -> None:

@@ -206,3 +206,16 @@ def test_the_yaml_comes_back_as_it_was_sent(client: TestClient) -> None:
     sent = client.get(f"{API}/submissions/{response.json()['submission_id']}/yaml")
     assert sent.content == text.encode()
     assert sent.headers["content-type"] == "application/yaml; charset=utf-8"
+
+
+def test_a_child_starts_from_what_its_parent_wrote(client: TestClient, session: Session) -> None:
+    # Both parents are the baseline: rank and width of a latent attention that is off do nothing.
+    submit(client, "Sixteen", {"model.attention.latent.kv_rank": 16})
+    parent = submit(client, "Thirty-two", {"model.attention.latent.kv_rank": 32})
+    assert parent.duplicate_of is not None
+    heads = {"rotary_head_dim": 16, "plain_head_dim": 16, "value_head_dim": 32}
+    latent = {f"model.attention.latent.{name}": channels for name, channels in heads.items()}
+    latent |= {"model.attention.kind": "latent"}
+    child = submit(client, "Latent", latent, built_on=parent.submission_id)
+    config = session.get_one(Experiment, child.experiment_hash).config
+    assert config["model"]["attention"]["latent"]["kv_rank"] == 32

@@ -5,13 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
+from core.schema.canonical import experiment_hash
 from core.schema.experiment import ExperimentConfig
-from core.schema.overrides import (
-    canonical_json,
-    differences,
-    experiment_hash,
-    resolve,
-)
+from core.schema.overrides import differences, resolve
 from core.schema.setting_names import setting_names
 from core.schema.training_config import BatchSizeStage
 from core.tracks import load_tracks
@@ -112,20 +108,6 @@ def test_differences_keep_zero_false_and_absent_apart():
         "model.tie_embeddings": (True, False),
         "model.feed_forward.router_noise": (0.1, 0.0),
     }
-
-
-def test_hash_ignores_explicit_defaults_order_and_spelling():
-    first = resolve(BASE, {"optimizer.muon.momentum": 0.95, "optimizer.adamw.learning_rate": 1e-3})
-    second = resolve(BASE, {"optimizer": {"adamw": {"learning_rate": 0.001}}})
-    assert experiment_hash("debug", 1, first) == experiment_hash("debug", 1, second)
-    assert experiment_hash("debug", 1, first) != experiment_hash("debug", 2, first)
-    assert experiment_hash("debug", 1, first) != experiment_hash("gpu_24gb", 1, first)
-
-
-def test_canonical_form_leaves_defaults_out_and_can_be_read_back():
-    text = canonical_json(BASE)
-    assert "rotary_base" not in text
-    assert ExperimentConfig.model_validate_json(text) == BASE
 
 
 @given(

@@ -6,6 +6,7 @@ import httpx
 
 from core.schema.job import Phase
 from core.schema.result import FailureKind
+from core.schema.submission import RerunRequest, WithdrawalRequest
 from runner.api.client import AuthorClient, WorkerClient
 from runner.api.transport import Transport
 from tests.runner import examples
@@ -67,6 +68,24 @@ def test_an_id_cannot_leave_its_place_in_the_path():
     recorder = Recorder(httpx.Response(200, text=""))
     AuthorClient(recorder.transport).log("../../x?y", 10)
     assert recorder.requests[0].url.raw_path == b"/api/v1/runs/..%2F..%2Fx%3Fy/log?tail=10"
+
+
+def test_withdrawing_and_another_look_are_asked_for_by_name():
+    recorder = Recorder(httpx.Response(200, text=examples.status().model_dump_json()))
+    request = WithdrawalRequest(author="me", reason="A mistake.")
+    assert AuthorClient(recorder.transport).withdraw("s_1", request).run_id == "r_1"
+    assert recorder.requests[0].url.path == "/api/v1/submissions/s_1/withdraw"
+    assert json.loads(recorder.requests[0].content) == {"author": "me", "reason": "A mistake."}
+    recorder = Recorder(httpx.Response(201, json={"run_ids": ["r_2"], "num_runs_then": 3}))
+    receipt = AuthorClient(recorder.transport).rerun("s_1", RerunRequest(author="me"))
+    assert (receipt.run_ids, receipt.num_runs_then) == (("r_2",), 3)
+    assert recorder.requests[0].url.path == "/api/v1/submissions/s_1/rerun"
+
+
+def test_the_ledger_is_asked_for_by_pages():
+    recorder = Recorder(httpx.Response(200, json={"entries": [], "head": "0", "length": 9}))
+    assert AuthorClient(recorder.transport).ledger(9, 1000).length == 9
+    assert recorder.requests[0].url.raw_path == b"/api/v1/ledger?after=9&limit=1000"
 
 
 def test_a_board_without_a_key_asks_for_the_default_one():

@@ -2,89 +2,65 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from core.estimate.cost import Estimate
-from runner.api.answers import Board
-from runner.terminal.report import estimate_rows, print_board, result_rows
+from runner.api.answers import Queue
+from runner.runs.comparison import Comparison
+from runner.terminal.report import (
+    estimate_rows,
+    print_comparison,
+    print_queue,
+    result_rows,
+    status_rows,
+)
 from tests.runner import examples
 
-FIGURES = {
-    "num_runs": 1,
-    "val_loss": 2.5,
-    "val_accuracy": 0.25,
-    "val_perplexity": 12.18,
-    "train_seconds": 90.0,
-    "cost_usd": None,
+QUEUED = {
+    "run_id": "r_1",
+    "purpose": "submission",
+    "submission_id": "s_1",
+    "name": "Mine",
+    "author": "me",
+    "track": "debug",
+    "state": "queued",
+    "worker": None,
+    "phase": None,
+    "completed": 0,
+    "total": 0,
 }
 
 
-IDENTITY = "s_4k7m2q5xwp"
-
-
-def row(name: str, rank: int | None, delta: float | None) -> dict:
-    return {
-        "rank": rank,
-        "submission_id": "s_1",
-        "name": name,
-        "author": "me",
-        "result": FIGURES,
-        "delta": delta,
-        "a_field_of_tomorrow": 1,
-    }
-
-
-@pytest.fixture
-def printed():
+def test_the_queue_says_why_the_server_queued_a_run():
     stream = io.StringIO()
-    return stream, Console(file=stream, width=160)
+    asked = {**QUEUED, "run_id": "r_2", "purpose": "rerun"}
+    nobody = {**QUEUED, "run_id": "r_3", "purpose": "baseline", "submission_id": ""}
+    queue = Queue.model_validate({"running": [], "queued": [QUEUED, asked, nobody]})
+    print_queue(Console(file=stream, width=160), queue)
+    own, rerun, baseline = stream.getvalue().splitlines()[3:6]
+    assert [cell.strip() for cell in own.split("│")[6:8]] == ["r_1", ""]
+    assert [cell.strip() for cell in rerun.split("│")[6:8]] == ["r_2", "rerun"]
+    assert [cell.strip() for cell in baseline.split("│")[2:8:5]] == ["–", "baseline"]
 
 
-def test_a_board_shows_rank_difference_and_what_is_missing(printed):
-    stream, console = printed
-    run = {
-        "run_id": "r_9",
-        "seed": 1000,
-        "state": "failed",
-        "failure": "diverged",
-        "failure_message": "loss is nan",
-    }
-    board = Board.model_validate(
-        {
-            "track": "debug",
-            "key": "abc",
-            "baseline": row("Baseline", None, None),
-            "rows": [row("[red]Bold idea", 1, -0.125)],
-            "active": [],
-            "ended": [{"name": "Too bold", "run": run}],
-        }
-    )
-    print_board(console, board)
-    text = stream.getvalue()
-    assert "[red]Bold idea" in text
-    assert "-0.1250" in text
-    assert "failed: Too bold (r_9): diverged: loss is nan" in text
-    assert text.index("Baseline") < text.index("Bold idea")
+def test_a_run_that_nobody_submitted_goes_by_its_name():
+    rows = dict(status_rows(examples.status(submission_id="", name="Baseline")))
+    assert rows["submission"] == "Baseline, track debug"
 
 
-def test_a_narrow_terminal_gets_whole_ids_and_losses():
+def test_a_comparison_ends_with_whether_one_is_better():
     stream = io.StringIO()
-    rows = [{**row("A name of a length that people choose", 1, -0.125), "submission_id": IDENTITY}]
-    board = {"track": "debug", "key": "abc", "baseline": None, "active": [], "ended": []}
-    print_board(Console(file=stream, width=80), Board.model_validate({**board, "rows": rows}))
-    text = stream.getvalue()
-    assert IDENTITY in text
-    assert "2.5000" in text
-    assert "-0.1250" in text
-    assert max(map(len, text.splitlines())) <= 80
-
-
-def test_an_empty_board_says_so(printed):
-    stream, console = printed
-    nothing = {"track": "debug", "key": None, "baseline": None}
-    print_board(console, Board.model_validate({**nothing, "rows": [], "active": [], "ended": []}))
-    assert "none yet" in stream.getvalue()
+    comparison = {
+        "a": {"name": "Old"},
+        "b": {"name": "[b]New"},
+        "notice": "",
+        "changes": [],
+        "figures": [],
+        "judgement": examples.verdict(),
+    }
+    print_comparison(Console(file=stream, width=160), Comparison.model_validate(comparison))
+    last = stream.getvalue().splitlines()[-1]
+    assert last == "[b]New is better than Old: -0.0123 nats [-0.0200, -0.0046], 3 runs against 5."
 
 
 def test_task_scores_come_with_their_standard_error():

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from tests.runner import examples
+
 START = """
 import json, os, signal, subprocess, sys, time
 folder, parent = sys.argv[1], int(sys.argv[2])
@@ -43,10 +45,14 @@ mark("started")
 while True:
     time.sleep(1)
 """
+ANCHOR = f"""
+write("anchor.json", {examples.anchor().model_dump_json()!r})
+write("measured", "once")
+"""
 
 
-def program(folder: Path, body: str) -> list[str]:
+def program(folder: Path, body: str, name: str = "program.py") -> list[str]:
     """The command of a program whose run folder and parent are arguments still to come."""
-    file = folder / "program.py"
+    file = folder / name
     file.write_text(START + body)
     return [sys.executable, "-S", str(file)]

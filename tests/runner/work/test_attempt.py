@@ -8,6 +8,7 @@ import pytest
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
 from runner.work import attempt, outage
+from runner.work.anchors import Anchors
 from runner.work.attempt import Attempt, Outcome
 from tests.runner import examples
 from tests.runner.work import programs
@@ -30,6 +31,7 @@ class Bench:
         self.stop = StopRequest()
         self.heartbeat_seconds = 0.05
         self.display = examples.SilentDisplay()
+        self.anchors = Anchors("cpu", programs.program(tmp_path, programs.ANCHOR, "anchor.py"))
 
     def carry_out(self, body: str) -> Outcome:
         command = programs.program(self.tmp_path, body)
@@ -40,6 +42,7 @@ class Bench:
             self.heartbeat_seconds,
             self.stop,
             self.display,
+            self.anchors,
             command,
         )
         return job.run(examples.environment(self.tmp_path))
@@ -220,3 +223,66 @@ def test_checkpoints_stay_only_if_the_run_may_go_on(bench, folder, body, kept):
 def test_a_folder_that_another_process_trains_in_is_left_alone(bench, server):
     assert bench.carry_out("sys.exit(7)") is Outcome.RELEASED
     assert server.ended_by() == ["release"]
+
+
+@pytest.fixture
+def anchored_offer(bench, offer):
+    """The job of a track whose base config is to be measured first."""
+    run = offer.run.model_copy(update={"anchor": offer.run.experiment})
+    bench.offer = offer.model_copy(update={"run": run})
+    return bench.offer
+
+
+@pytest.mark.usefixtures("anchored_offer")
+def test_an_anchor_is_measured_before_the_run_and_once_a_session(bench, folder):
+    look = "assert os.path.exists(folder + '/anchor.json')\n"
+    assert bench.carry_out(look + programs.SUCCEED) is Outcome.SUCCEEDED
+    assert folder.anchor() == examples.anchor()
+    assert (folder.path / "measured").read_text() == "once"
+    for path in (folder.result_path, folder.path / "measured"):
+        path.unlink()
+    assert bench.carry_out(look + programs.SUCCEED) is Outcome.SUCCEEDED
+    assert not (folder.path / "measured").exists()
+    assert folder.anchor() == examples.anchor()
+
+
+@pytest.mark.usefixtures("anchored_offer")
+@pytest.mark.parametrize("body", [programs.SEGFAULT, programs.CRASH, "time.sleep(60)"])
+def test_a_run_goes_on_where_its_anchor_cannot_be_measured(
+    bench, folder, tmp_path, monkeypatch, body
+):
+    monkeypatch.setattr(attempt, "LONGEST_SECONDS", 1.0)
+    bench.anchors = Anchors("cpu", programs.program(tmp_path, body, "anchor.py"))
+    assert bench.carry_out(programs.SUCCEED) is Outcome.SUCCEEDED
+    assert folder.anchor() is None
+    # A failure is kept too, so that the session pays for it once.
+    assert bench.anchors.find(bench.offer.run) == (None,)
+
+
+def test_a_request_to_stop_ends_measuring_and_hands_the_job_back(
+    bench, server, folder, tmp_path, anchored_offer
+):
+    def ask(name: str) -> None:
+        if (folder.path / "started").exists() and not bench.stop.requested:
+            bench.stop.ask()
+
+    server.on_call = ask
+    body = 'mark("started"); time.sleep(60)'
+    bench.anchors = Anchors("cpu", programs.program(tmp_path, body, "anchor.py"))
+    assert bench.carry_out("mark('trained')") is Outcome.RELEASED
+    assert server.ended_by() == ["release"]
+    assert not (folder.path / "trained").exists()
+    assert bench.anchors.find(anchored_offer.run) is None
+
+
+@pytest.mark.usefixtures("anchored_offer")
+def test_a_run_is_cancelled_while_its_anchor_is_measured(bench, server, folder, tmp_path):
+    def cancel(name: str) -> None:
+        server.cancelled = (folder.path / "started").exists()
+
+    server.on_call = cancel
+    body = 'mark("started"); time.sleep(60)'
+    bench.anchors = Anchors("cpu", programs.program(tmp_path, body, "anchor.py"))
+    assert bench.carry_out("mark('trained')") is Outcome.CANCELLED
+    assert server.bodies["failure"]["kind"] == "cancelled"
+    assert not (folder.path / "trained").exists()

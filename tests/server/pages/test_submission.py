@@ -110,3 +110,24 @@ def test_log_ends_with_the_last_hundred_lines(client: TestClient, session: Sessi
 def test_unknown_submission_is_not_found(session: Session) -> None:
     with pytest.raises(NotFound, match="s_nothing"):
         page_of(session, "s_nothing")
+
+
+def test_nearest_experiments_are_named_but_not_the_page_itself(
+    client: TestClient, session: Session
+) -> None:
+    submit_and_finish(client, "Baseline", val_loss=2.0)
+    norm = {"model.attention.qk_norm": True}
+    other = submit_and_finish(client, "Far", {"model.dropout": 0.1} | RELU, 2.5).submission_id
+    submission = submit_and_finish(client, "Mine", norm | RELU, 1.5).submission_id
+    submit_and_finish(client, "Near", RELU, 2.25)
+    near, far = page_of(session, submission).nearest
+    assert (near.name, near.delta) == ("Near", 0.25)
+    assert [(change.path, change.before, change.after) for change in near.changes] == [
+        ("model.attention.qk_norm", True, False)
+    ]
+    assert (far.submission_id, len(far.changes)) == (other, 2)
+    html = client.get(f"/submissions/{submission}").text
+    section = html.split('id="nearest"')[1].split("</section>")[0]
+    assert f'href="/submissions/{other}"' in section
+    assert "qk_norm true → false" in section
+    assert submission not in section

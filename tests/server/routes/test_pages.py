@@ -185,3 +185,21 @@ def test_number_of_queries_of_a_submission_does_not_grow_with_its_seeds(
         for _ in range(3):
             submit_and_finish(client, "Seeds", RELU)
     assert counts[0] == counts[1]
+
+
+def test_speed_is_shown_as_a_ratio_to_the_baseline_on_the_same_worker(client: TestClient) -> None:
+    # 512,000 tokens in 32 s are 16,000 a second, 1.25 times 12,800.
+    receipt = submit_and_finish(client, "Quick", RELU, train_seconds=32.0, baseline_speed=12_800.0)
+    assert "1.25 × 16,000 cpu" in text_of(client.get("/tracks/debug").text)
+    page = text_of(client.get(f"/submissions/{receipt.submission_id}").text)
+    assert "Tokens/s 1.25 × 16,000" in page
+    assert "Baseline here 12,800 tokens/s on 1 device, 2026-11-22 12:00 UTC" in page
+
+
+def test_speed_without_an_anchor_is_tokens_per_second_alone(client: TestClient) -> None:
+    receipt = submit_and_finish(client, "Quick", RELU, train_seconds=32.0)
+    board = text_of(client.get("/tracks/debug").text)
+    assert " 16,000 cpu" in board
+    assert "× 16,000" not in board
+    page = text_of(client.get(f"/submissions/{receipt.submission_id}").text)
+    assert "Baseline here not measured" in page

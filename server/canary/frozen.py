@@ -1,0 +1,19 @@
+"""Which workers are not trusted at present."""
+
+from collections.abc import Sequence
+
+from sqlmodel import Session, col, select
+
+from server.canary.tables import WorkerFreeze
+
+
+def standing_freezes(session: Session, worker_id: str) -> Sequence[WorkerFreeze]:
+    """The freezes of a worker that last, at most one a track."""
+    query = select(WorkerFreeze).where(WorkerFreeze.worker_id == worker_id)
+    return session.exec(query.where(col(WorkerFreeze.thawed_at).is_(None))).all()
+
+
+def standing_freeze(session: Session, worker_id: str, track: str) -> WorkerFreeze | None:
+    """The freeze of a worker on a track, if one lasts."""
+    found = standing_freezes(session, worker_id)
+    return next((freeze for freeze in found if freeze.track == track), None)

@@ -1,0 +1,41 @@
+"""Experiments as rows: their configs, and the first submission of each."""
+
+import json
+
+from sqlmodel import Session, col, select
+
+from core.schema.experiment import ExperimentConfig
+from core.schema.track import TrackRules
+from server.tables import Experiment, SubmissionRow
+
+
+def first_of_experiment(session: Session, experiment_hash: str) -> SubmissionRow | None:
+    """The earliest submission of an experiment."""
+    same = select(SubmissionRow).where(SubmissionRow.experiment_hash == experiment_hash)
+    oldest = same.order_by(col(SubmissionRow.created_at), col(SubmissionRow.id)).limit(1)
+    return session.exec(oldest).one_or_none()
+
+
+def stored_config(experiment: Experiment) -> ExperimentConfig:
+    """The config of a row."""
+    return ExperimentConfig.model_validate_json(json.dumps(experiment.config))
+
+
+def ensure_experiment(
+    session: Session, experiment_hash: str, rules: TrackRules, config: ExperimentConfig
+) -> Experiment:
+    """The row of an experiment, made if it is new; locked against a second taker of seeds."""
+    locked = select(Experiment).where(Experiment.hash == experiment_hash).with_for_update()
+    row = session.exec(locked).one_or_none()
+    if row is None:
+        row = Experiment.model_validate(
+            {
+                "hash": experiment_hash,
+                "track": rules.name,
+                "track_version": rules.version,
+                "config": config.model_dump(mode="json"),
+            }
+        )
+        session.add(row)
+        session.flush()
+    return row

@@ -1,0 +1,35 @@
+"""Who stands behind an experiment: who submitted it, and whose submission was rebased onto it."""
+
+from sqlalchemy import Subquery, null, union_all
+from sqlmodel import col, select
+
+from server.idle.tables import Rebase, RebaseOutcome
+from server.tables import SubmissionRow
+
+
+def named_experiments() -> Subquery:
+    """Every pair of an experiment and a submission that stands behind it.
+
+    Columns: `experiment_hash`, `submission_id`, `run_id` (the run that the submission asked for,
+    null for a rebased one), `name`, `author`, `track` and `created_at` of the submission.
+    """
+    described = (
+        col(SubmissionRow.name),
+        col(SubmissionRow.author),
+        col(SubmissionRow.track),
+        col(SubmissionRow.created_at),
+    )
+    submitted = select(  # type: ignore[call-overload]
+        SubmissionRow.experiment_hash,
+        col(SubmissionRow.id).label("submission_id"),
+        SubmissionRow.run_id,
+        *described,
+    )
+    rebased = (
+        select(  # type: ignore[call-overload]
+            Rebase.experiment_hash, Rebase.submission_id, null().label("run_id"), *described
+        )
+        .join(SubmissionRow, col(SubmissionRow.id) == col(Rebase.submission_id))
+        .where(Rebase.outcome == RebaseOutcome.EXPERIMENT)
+    )
+    return union_all(submitted, rebased).subquery("named")

@@ -1,0 +1,142 @@
+"""Taking verdicts when a result arrives, and queueing the runs that would settle them.
+
+Everything happens in the transaction that stores the result. A result of the baseline judges the
+whole board anew, any other result its own experiment.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from sqlmodel import Session
+
+from core.schema.canonical import experiment_hash as hash_of
+from core.schema.ledger import LedgerKind
+from core.schema.track import Track
+from server.experiments import ensure_experiment
+from server.idle.ablations import ablate
+from server.idle.listing import listed_experiments
+from server.ledger.entries import record
+from server.new_runs import queue_run, runs_under_way
+from server.tables import Experiment, Run, RunPurpose, utc_now
+from server.verdict.board_losses import board_noise, experiment_losses, losses_by_experiment
+from server.verdict.escalation import TRIAGE_RUNS, wanted_runs
+from server.verdict.judge import Judgement, Verdict, judge
+from server.verdict.noise import Noise
+from server.verdict.records import judge_against_record, settle_record, stored_judgement
+from server.verdict.tables import JudgementRow
+
+logger = logging.getLogger(__name__)
+
+
+def judge_result(
+    session: Session, run: Run, tracks: Mapping[str, Track], queues_runs: bool
+) -> None:
+    """Take in a new result.
+
+    Args:
+        run: with its result.
+        queues_runs: whether runs that would settle something are queued.
+    """
+    experiment = session.get_one(Experiment, run.experiment_hash)
+    track, key = tracks.get(experiment.track), run.comparability_key
+    if track is None or key is None or experiment.track_version != track.rules.version:
+        return
+    judge_anew(session, track, key, {experiment.hash}, queues_runs)
+
+
+def judge_anew(
+    session: Session, track: Track, key: str, changed: AbstractSet[str], queues_runs: bool
+) -> None:
+    """Judge the experiments whose counted runs have changed; all if the baseline's have."""
+    board = _Board(session, track, key)
+    listed = listed_experiments(session, key)
+    if board.baseline_hash in changed:
+        changed, losses = listed, losses_by_experiment(session, key)
+    else:
+        losses = {other: experiment_losses(session, other, key) for other in changed}
+    others = (changed & listed) - {board.baseline_hash}
+    # In the order of their losses, so that the best one is the record, whoever came first.
+    for other in sorted(others, key=lambda other: min(losses.get(other, ()), default=math.inf)):
+        board.judge(session.get_one(Experiment, other), losses.get(other, []), queues_runs)
+    if queues_runs:
+        board.measure_baseline()
+
+
+class _Board:
+    """The experiments of a track under one key."""
+
+    def __init__(self, session: Session, track: Track, key: str) -> None:
+        self._session = session
+        self._track = track
+        self._key = key
+        rules = track.rules
+        self.baseline_hash = hash_of(rules.name, rules.version, track.base)
+        self._baseline_losses = experiment_losses(session, self.baseline_hash, key)
+        self._noise: Noise | None = board_noise(session, key)
+
+    def judge(self, experiment: Experiment, losses: list[float], queues_runs: bool) -> None:
+        """Judge an experiment, and queue the runs that it deserves."""
+        judgement = judge(losses, self._baseline_losses, self._noise)
+        against_record = judge_against_record(
+            self._session, experiment.hash, self._key, losses, self._noise
+        )
+        if judgement is not None:
+            self._store(experiment.hash, judgement)
+        else:
+            self._drop(experiment.hash)
+        settle_record(self._session, experiment.hash, self._key, losses, judgement, against_record)
+        if queues_runs:
+            wanted = wanted_runs(judgement, against_record)
+            self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
+            # Not after a single run, which is confirmed first.
+            num_runs = judgement.num_runs if judgement is not None else 0
+            better = judgement is not None and judgement.verdict is Verdict.BETTER
+            if better and num_runs > TRIAGE_RUNS:
+                ablate(self._session, self._track, experiment)
+
+    def measure_baseline(self) -> None:
+        """Queue the runs of the baseline that this board lacks."""
+        missing = self._track.rules.baseline_runs - len(self._baseline_losses)
+        if missing > 0:
+            rules, base = self._track.rules, self._track.base
+            baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
+            self._queue(baseline, missing, RunPurpose.BASELINE)
+
+    def _queue(self, experiment: Experiment, missing: int, purpose: RunPurpose) -> None:
+        """Queue as many runs as are missing, less those that are under way."""
+        under_way = runs_under_way(self._session, experiment.hash)
+        for _ in range(missing - under_way):
+            run = queue_run(self._session, experiment, self._track.rules, purpose)
+            logger.info("run queued", extra={"run_id": run.id, "purpose": purpose.value})
+
+    def _drop(self, experiment_hash: str) -> None:
+        """Take back a judgement whose runs, or the baseline's, no longer count."""
+        row = stored_judgement(self._session, experiment_hash, self._key)
+        if row is not None:
+            self._session.delete(row)
+            self._session.flush()
+            contents = {"key": self._key, "verdict": None}
+            record(self._session, LedgerKind.VERDICT, experiment_hash, contents)
+
+    def _store(self, experiment_hash: str, judgement: Judgement) -> None:
+        """Keep the judgement; the ledger tells of verdicts that are new or have changed."""
+        values = judgement.model_dump(exclude={"confidence", "next_look"}, mode="json")
+        row = stored_judgement(self._session, experiment_hash, self._key)
+        changed = row is None or (row.verdict, row.num_runs) != (
+            judgement.verdict,
+            judgement.num_runs,
+        )
+        if row is None:
+            identity = {"experiment_hash": experiment_hash, "comparability_key": self._key}
+            row = JudgementRow.model_validate({**identity, **values})
+        for name, value in values.items():
+            setattr(row, name, value)
+        if judgement.verdict is Verdict.BETTER:
+            row.was_better_at = judgement.num_runs
+        row.judged_at = utc_now()
+        self._session.add(row)
+        self._session.flush()
+        if changed:
+            record(self._session, LedgerKind.VERDICT, experiment_hash, {"key": self._key, **values})

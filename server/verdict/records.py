@@ -1,0 +1,97 @@
+"""The record of a board: the experiment that was better than the record before it."""
+
+from sqlmodel import Session, col, select
+
+from core.schema.ledger import LedgerKind
+from server.idle.names import named_experiments
+from server.ledger.entries import record as enter
+from server.tables import utc_now
+from server.verdict.board_losses import experiment_losses
+from server.verdict.judge import Judgement, Verdict, judge_pair
+from server.verdict.looks import latest_look
+from server.verdict.noise import Noise
+from server.verdict.tables import JudgementRow, RecordRow, Withdrawal
+
+
+def standing_record(session: Session, key: str) -> RecordRow | None:
+    """The record of a board; None before the first."""
+    standing = select(RecordRow).where(
+        RecordRow.comparability_key == key, col(RecordRow.lost_at).is_(None)
+    )
+    return session.exec(standing.order_by(col(RecordRow.id).desc()).limit(1)).one_or_none()
+
+
+def record_history(session: Session, key: str) -> tuple[RecordRow, ...]:
+    """Every record that a board had, the first one first; lost ones too."""
+    query = select(RecordRow).where(RecordRow.comparability_key == key)
+    return tuple(session.exec(query.order_by(col(RecordRow.id))))
+
+
+def judge_against_record(
+    session: Session, experiment_hash: str, key: str, losses: list[float], noise: Noise | None
+) -> Judgement | None:
+    """Judge an experiment against the record; None if it is the record, or there is none."""
+    standing = standing_record(session, key)
+    if standing is None or standing.experiment_hash == experiment_hash:
+        return None
+    return judge_pair(losses, experiment_losses(session, standing.experiment_hash, key), noise)
+
+
+def settle_record(
+    session: Session,
+    experiment_hash: str,
+    key: str,
+    losses: list[float],
+    judgement: Judgement | None,
+    against_record: Judgement | None,
+) -> None:
+    """Make an experiment the record if it is better than the baseline and than the record."""
+    standing = standing_record(session, key)
+    better = judgement is not None and judgement.verdict is Verdict.BETTER
+    if standing is not None and standing.experiment_hash == experiment_hash:
+        if not better:
+            lose_record(session, standing, "It is no longer better than the baseline.")
+        return
+    beats = against_record is not None and against_record.verdict is Verdict.BETTER
+    if not better or (standing is not None and not beats):
+        return
+    if is_withdrawn(session, experiment_hash):
+        return
+    counted = losses[: latest_look(len(losses))]
+    mean = sum(counted) / len(counted)
+    row = {"comparability_key": key, "experiment_hash": experiment_hash, "val_loss": mean}
+    session.add(RecordRow.model_validate(row))
+    session.flush()
+    before = standing.experiment_hash if standing else None
+    enter(
+        session,
+        LedgerKind.RECORD,
+        experiment_hash,
+        {"key": key, "state": "set", "val_loss": mean, "before": before},
+    )
+
+
+def lose_record(session: Session, row: RecordRow, reason: str) -> None:
+    """End a record; the one before it stands again."""
+    row.lost_at, row.lost_reason = utc_now(), reason
+    session.add(row)
+    session.flush()
+    contents = {"key": row.comparability_key, "state": "lost", "reason": reason}
+    enter(session, LedgerKind.RECORD, row.experiment_hash, contents)
+
+
+def is_withdrawn(session: Session, experiment_hash: str) -> bool:
+    """Whether every submission of an experiment, or rebased onto it, was withdrawn."""
+    named = named_experiments()
+    submissions = (
+        select(named.c.submission_id, Withdrawal.submission_id)
+        .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
+        .where(named.c.experiment_hash == experiment_hash)
+    )
+    taken_back = [withdrawal is not None for _, withdrawal in session.exec(submissions)]
+    return bool(taken_back) and all(taken_back)
+
+
+def stored_judgement(session: Session, experiment_hash: str, key: str) -> JudgementRow | None:
+    """The judgement of an experiment under a key, if it has one."""
+    return session.get(JudgementRow, (experiment_hash, key))

@@ -1,0 +1,48 @@
+"""Asking for another look at an experiment: as many runs as the next verdict needs."""
+
+from collections.abc import Mapping
+
+from sqlmodel import Session, select
+
+from core.schema.submission import RerunReceipt, RerunRequest
+from core.schema.track import Track
+from server.errors import NothingToRun
+from server.new_runs import queue_run, runs_under_way
+from server.served_tracks import find_served_track
+from server.submissions import find_submission
+from server.tables import Experiment, RunPurpose
+from server.verdict.board_losses import newest_losses
+from server.verdict.looks import next_look
+
+
+def ask_for_rerun(
+    session: Session, tracks: Mapping[str, Track], submission_id: str, request: RerunRequest
+) -> RerunReceipt:
+    """Queue the runs up to the next look, less those that are under way.
+
+    Raises:
+        NotFound: there is no such submission, or its track is no longer served.
+        NothingToRun: the track has a new version, the runs are queued already, or the
+            experiment has had its last look.
+    """
+    submission = find_submission(session, submission_id)
+    track = find_served_track(submission.track, tracks)
+    locked = select(Experiment).where(Experiment.hash == submission.experiment_hash)
+    experiment = session.exec(locked.with_for_update()).one()
+    if experiment.track_version != track.rules.version:
+        raise NothingToRun(
+            f"{submission_id} is on version {experiment.track_version} of the track "
+            f"{submission.track}, which is at {track.rules.version}; submit it again instead."
+        )
+    measured = len(newest_losses(session, experiment.hash))
+    look = next_look(measured)
+    if look is None:
+        raise NothingToRun(f"{submission_id} has {measured} runs; no verdict is taken after more.")
+    missing = look - measured - runs_under_way(session, experiment.hash)
+    if missing <= 0:
+        raise NothingToRun(f"the runs that {submission_id} needs for its next verdict are queued.")
+    runs = [
+        queue_run(session, experiment, track.rules, RunPurpose.RERUN, request.author)
+        for _ in range(missing)
+    ]
+    return RerunReceipt(run_ids=tuple(run.id for run in runs), num_runs_then=look)

@@ -1,0 +1,144 @@
+"""What is said of each experiment of a board, as its readers see it."""
+
+from collections.abc import Mapping
+
+from pydantic import AwareDatetime
+from sqlmodel import Session, col, select
+
+from core.schema.base import Message
+from core.schema.track import Track
+from server.idle.names import named_experiments
+from server.verdict.board_losses import newest_key
+from server.verdict.judge import Verdict
+from server.verdict.looks import next_look
+from server.verdict.records import standing_record, stored_judgement
+from server.verdict.tables import JudgementRow, Withdrawal
+
+
+class WithdrawnNote(Message):
+    """That an author took a submission back."""
+
+    reason: str
+    """Why."""
+    requested_by: str
+    """Who."""
+    at: AwareDatetime
+    """When."""
+
+
+class ExperimentVerdict(Message):
+    """What the runs of an experiment say against the baseline. Losses are in nats."""
+
+    verdict: Verdict
+    """Better or worse if the interval leaves out zero."""
+    delta: float
+    """Mean loss of the runs counted, less that of the baseline."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    num_runs: int
+    """Runs counted."""
+    num_baseline_runs: int
+    """Runs of the baseline."""
+    further_runs: int | None
+    """Runs that would settle it at the present delta; 0 if it is settled, None if 80 would not."""
+    next_look: int | None
+    """Number of runs at which the verdict is taken anew."""
+    is_record: bool
+    """Whether it holds the board's record."""
+    refuted: str
+    """Why a verdict of `better` no longer stands; empty otherwise."""
+
+
+class BoardVerdicts(Message):
+    """The verdicts of a board."""
+
+    of: dict[str, ExperimentVerdict]
+    """By the experiment's hash; those that cannot be judged yet are missing."""
+    withdrawn: dict[str, WithdrawnNote]
+    """Experiments that all their authors took back."""
+    pending: str
+    """Why experiments without a verdict have none."""
+
+
+def board_verdicts(
+    session: Session, track: Track, key: str, num_baseline_runs: int
+) -> BoardVerdicts:
+    """All verdicts under a key.
+
+    Args:
+        num_baseline_runs: seeds of the baseline that were measured under it.
+    """
+    standing = standing_record(session, key)
+    record_hash = standing.experiment_hash if standing else None
+    query = select(JudgementRow).where(JudgementRow.comparability_key == key)
+    verdicts = {
+        row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
+        for row in session.exec(query)
+    }
+    needed = track.rules.baseline_runs
+    pending = "Its first run is not judged yet."
+    if num_baseline_runs < needed:
+        pending = f"The baseline has {num_baseline_runs} of the {needed} runs that a verdict needs."
+    withdrawn = withdrawn_experiments(session, track.rules.name)
+    return BoardVerdicts(of=verdicts, withdrawn=withdrawn, pending=pending)
+
+
+def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNote]:
+    """Experiments of a track all of whose submissions were withdrawn, with the last reason."""
+    named = named_experiments()
+    query = (
+        select(named.c.experiment_hash, Withdrawal)
+        .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
+        .where(named.c.track == track)
+        .order_by(col(Withdrawal.created_at))
+    )
+    notes: dict[str, list[Withdrawal | None]] = {}
+    for experiment_hash, withdrawal in session.exec(query):
+        notes.setdefault(experiment_hash, []).append(withdrawal)
+    return {
+        experiment_hash: _note(taken_back[-1])
+        for experiment_hash, rows in notes.items()
+        if len(taken_back := [row for row in rows if row is not None]) == len(rows)
+    }
+
+
+def experiment_verdict(session: Session, experiment_hash: str) -> ExperimentVerdict | None:
+    """The verdict under the key of the newest result; None while there is none."""
+    key = newest_key(session, experiment_hash)
+    row = stored_judgement(session, experiment_hash, key) if key else None
+    if key is None or row is None:
+        return None
+    standing = standing_record(session, key)
+    return _verdict(row, standing is not None and standing.experiment_hash == experiment_hash)
+
+
+def withdrawal_of(session: Session, submission_id: str) -> WithdrawnNote | None:
+    """Why a submission was withdrawn, if it was."""
+    row = session.get(Withdrawal, submission_id)
+    return _note(row) if row else None
+
+
+def _note(row: Withdrawal) -> WithdrawnNote:
+    return WithdrawnNote(reason=row.reason, requested_by=row.requested_by, at=row.created_at)
+
+
+def _verdict(row: JudgementRow, is_record: bool) -> ExperimentVerdict:
+    verdict = Verdict(row.verdict)
+    refuted = ""
+    if row.was_better_at is not None and verdict is not Verdict.BETTER:
+        runs = "1 run" if row.was_better_at == 1 else f"{row.was_better_at} runs"
+        refuted = f"Better after {runs}, {verdict.value} after {row.num_runs}."
+    values: Mapping[str, object] = row.model_dump(
+        include={"delta", "low", "high", "num_runs", "num_baseline_runs", "further_runs"}
+    )
+    return ExperimentVerdict.model_validate(
+        {
+            **values,
+            "verdict": verdict,
+            "next_look": next_look(row.num_runs),
+            "is_record": is_record,
+            "refuted": refuted,
+        }
+    )
