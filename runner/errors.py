@@ -53,7 +53,9 @@ class Refused(RunnerError):
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         self.problems = tuple(problems)
-        lines = [f"  {problem.text()}" for problem in self.problems]
+        # Some messages of the server list the problems themselves.
+        texts = [problem.text() for problem in self.problems]
+        lines = [f"  {text}" for text in texts if text not in message]
         super().__init__("\n".join([message, *lines]))
 
 

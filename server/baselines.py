@@ -15,6 +15,7 @@ from core.tracks import BaselineRun, load_baseline_results
 from server.experiments import ensure_experiment
 from server.reports import put_result
 from server.tables import Experiment, Run, RunPurpose, SubmissionRow
+from server.verdict.judging import judge_anew
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path) -> int:
     """Store the baseline runs that the database does not have; how many were new.
 
-    A run is known by its id and never changed.
+    A run is known by its id and never changed. Boards that get new ones are judged anew.
 
     Raises:
         InvalidInput: a results file does not follow its schema, or a run is of another config
@@ -39,8 +40,9 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
         for run in missing:
             _check_identity(run, name, identity)
         experiment = ensure_experiment(session, identity, track.rules, track.base)
-        for run in missing:
-            _add(session, run, experiment, tracks)
+        keys = {_add(session, run, experiment, tracks).comparability_key for run in missing}
+        for key in sorted(filter(None, keys)):
+            judge_anew(session, track, key, {identity}, queues_runs=False)
         _ensure_submission(session, track, experiment, measured[0].run_id)
         if missing:
             logger.info("baseline runs imported", extra={"track": name, "runs": len(missing)})
@@ -82,7 +84,7 @@ def _check_identity(run: BaselineRun, track: str, identity: str) -> None:
 
 def _add(
     session: Session, measured: BaselineRun, experiment: Experiment, tracks: Mapping[str, Track]
-) -> None:
+) -> Run:
     run = Run.model_validate(
         {
             "id": measured.run_id,
@@ -95,3 +97,4 @@ def _add(
         }
     )
     put_result(session, run, experiment, measured.result, tracks)
+    return run

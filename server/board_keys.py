@@ -1,5 +1,6 @@
 """The comparability keys that a track's results have: one board for each."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import AwareDatetime
@@ -9,6 +10,7 @@ from sqlmodel import Session, col, select
 from core.schema.base import Message
 from core.schema.canonical import experiment_hash
 from core.schema.track import Track
+from server.errors import NotFound
 from server.tables import Experiment, Run
 
 
@@ -47,8 +49,25 @@ def baseline_hash(track: Track) -> str:
     return experiment_hash(track.rules.name, track.rules.version, track.base)
 
 
+def shown_key(keys: Sequence[BoardKey], track: Track, key: str | None) -> str | None:
+    """The key asked for, or else the first; None while there are no results.
+
+    Raises:
+        NotFound: the track has no result under that key.
+    """
+    known = [one.key for one in keys]
+    if key is None:
+        return known[0] if known else None
+    if key not in known:
+        have = ", ".join(known) or "none yet"
+        raise NotFound(
+            f"track {track.rules.name} has no results under key {key!r}; its keys are: {have}."
+        )
+    return key
+
+
 def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
-    """Keys of a track: that of the newest baseline run first, then by their newest run."""
+    """Keys of a track: that of its own data, then that of the newest baseline run, then others."""
     is_baseline = col(Run.experiment_hash) == baseline_hash(track)
     newest_baseline = func.max(case((is_baseline, Run.finished_at)))
     newest = func.max(Run.finished_at)
@@ -69,7 +88,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             newest_baseline.is_(None), newest_baseline.desc(), newest.desc(), Run.comparability_key
         )
     )
-    return tuple(
+    keys = [
         BoardKey(
             key=key,
             num_experiments=experiments,
@@ -80,7 +99,8 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             note=note,
         )
         for key, experiments, runs, baseline_runs, latest_at, note in rows
-    )
+    ]
+    return tuple(sorted(keys, key=lambda known: known.data is not DataState.PINNED))
 
 
 def _data_state(track: Track, key: str) -> DataState:

@@ -17,6 +17,7 @@ from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
 from server.verdict.board_losses import board_noise, experiment_losses
 from server.verdict.judge import Judgement, judge_pair
+from server.verdict.view import WithdrawnNote, withdrawal_of
 
 
 class ComparedFigure(Message):
@@ -49,6 +50,8 @@ class ComparedSide(Message):
     """Track name."""
     is_baseline: bool
     """Whether it is the track's base config."""
+    withdrawn: WithdrawnNote | None
+    """Why its author took it back, if that happened."""
     keys: tuple[str, ...]
     """Comparability keys of its results."""
     num_active_runs: int
@@ -89,8 +92,8 @@ def compare(session: Session, tracks: Mapping[str, Track], a: str, b: str) -> Co
     runs_b = experiment_runs(session, second.experiment_hash)
     keys_a, keys_b = _keys(runs_a), _keys(runs_b)
     key = _common_key(session, find_served_track(first.track, tracks), keys_a, keys_b)
-    side_a = _side(first, tracks, runs_a, key)
-    side_b = _side(second, tracks, runs_b, key)
+    side_a = _side(session, first, tracks, runs_a, key)
+    side_b = _side(session, second, tracks, runs_b, key)
     config_a, config_b = (
         stored_config(session.get_one(Experiment, submission.experiment_hash))
         for submission in (first, second)
@@ -134,6 +137,7 @@ def _common_key(
 
 
 def _side(
+    session: Session,
     submission: SubmissionRow,
     tracks: Mapping[str, Track],
     runs: tuple[RunStanding, ...],
@@ -155,6 +159,7 @@ def _side(
         hypothesis=submission.hypothesis,
         track=submission.track,
         is_baseline=submission.experiment_hash == baseline_hash(track),
+        withdrawn=withdrawal_of(session, submission.id),
         keys=keys,
         num_active_runs=active,
         num_ended_runs=sum(run.state.is_final and run.result is None for run in runs),

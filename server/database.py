@@ -48,6 +48,9 @@ def create_engine(url: str) -> Engine:
 @contextmanager
 def read_session(engine: Engine) -> Iterator[Session]:
     """A session that sees one state of the database and changes nothing."""
+    if engine.dialect.name != "sqlite":
+        # Others show each statement what was committed before it.
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with Session(engine) as session:
         yield session
 

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.experiment import ExperimentConfig
 from core.schema.track import TrackRules
+from server.ledger.entries import take_turn
 from server.tables import Experiment, SubmissionRow
 
 
@@ -25,6 +26,7 @@ def ensure_experiment(
     session: Session, experiment_hash: str, rules: TrackRules, config: ExperimentConfig
 ) -> Experiment:
     """The row of an experiment, made if it is new; locked against a second taker of seeds."""
+    take_turn(session)
     locked = select(Experiment).where(Experiment.hash == experiment_hash).with_for_update()
     row = session.exec(locked).one_or_none()
     if row is None:

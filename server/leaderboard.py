@@ -8,8 +8,7 @@ from sqlmodel import Session, col, select
 from core.schema.base import Message
 from core.schema.overrides import Change, differences
 from core.schema.track import Track
-from server.board_keys import BoardKey, baseline_hash, board_keys
-from server.errors import NotFound
+from server.board_keys import BoardKey, baseline_hash, board_keys, shown_key
 from server.experiments import stored_config
 from server.idle.listing import listed_experiments
 from server.pooling import MeasuredRun, PooledResult, pool
@@ -90,13 +89,7 @@ def leaderboard(session: Session, track: Track, key: str | None = None) -> Leade
         NotFound: the track has no result under that key.
     """
     keys = board_keys(session, track)
-    if key is None:
-        key = keys[0].key if keys else None
-    elif key not in [known.key for known in keys]:
-        have = ", ".join(known.key for known in keys) or "none yet"
-        raise NotFound(
-            f"track {track.rules.name} has no results under key {key!r}; its keys are: {have}."
-        )
+    key = shown_key(keys, track, key)
     labels = _labels(session, track)
     active = active_runs(session, track.rules.name)
     ended = ended_runs(session, track.rules.name)
@@ -222,7 +215,8 @@ def _ties(session: Session, key: str, ordered: Sequence[BoardRow]) -> set[str]:
     tied = set()
     for above, row in pairwise(ordered):
         pair = judge_pair(losses[row.experiment_hash], losses[above.experiment_hash], noise)
-        if pair is None or pair.verdict is Verdict.UNRESOLVED:
+        # Ranks go by all runs and verdicts by those of a look, so that the row may be better.
+        if pair is None or pair.verdict is not Verdict.WORSE:
             tied.add(row.experiment_hash)
     return tied
 

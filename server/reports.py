@@ -122,7 +122,8 @@ def put_result(
     run.cost_usd = cost_usd(result, tracks.get(experiment.track))
     session.add(run)
     session.flush()
-    record(session, LedgerKind.RESULT, run.id, {"digest": digest(run.result)})
+    contents = {"digest": digest(run.result), "key": run.comparability_key}
+    record(session, LedgerKind.RESULT, run.id, contents)
 
 
 def cost_usd(result: RunResult, track: Track | None) -> float | None:

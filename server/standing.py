@@ -30,6 +30,10 @@ class RunStanding(Message):
     """`worker`, or `project` for a baseline run that comes with the project."""
     note: str
     """Machine and circumstances of a run that comes with the project."""
+    purpose: RunPurpose
+    """Why it was queued."""
+    requested_by: str
+    """The author who asked for it; empty where the server or the project did."""
     held_reason: str
     """Why verdicts leave its result out for now; empty where they do not."""
     state: JobState
@@ -123,6 +127,8 @@ def _standing(
         seed=run.seed,
         origin=run.origin,
         note=run.note,
+        purpose=run.purpose,
+        requested_by=run.requested_by,
         held_reason=run.held_reason,
         state=job.state if job else JobState.SUCCEEDED,
         attempt=job.attempt if job else 0,

@@ -21,7 +21,8 @@ def write_quantity(quantity: str, value: float | None, signed: bool = False) -> 
     if quantity == "share":
         # A difference of shares is percentage points, which is not a relative change.
         text = text.replace("%", "pp")
-    return f"{'-' if value < 0 else '+'}{text}"
+    rounds_to_zero = not any(digit in text for digit in "123456789")
+    return f"{'-' if value < 0 and not rounds_to_zero else '+'}{text}"
 
 
 def write_duration(seconds: float) -> str:

@@ -1,5 +1,7 @@
 """Experiments that were measured near a config, as a table."""
 
+from typing import Literal
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -8,6 +10,19 @@ from runner.api.answers import NearestExperiments, NearExperiment, Outcome
 from runner.nearest import NearestAnswer
 from runner.terminal.figures import write_quantity, write_setting
 from runner.terminal.verdict import write_interval, write_label
+
+COLUMNS = {
+    "submission": 0,
+    "name": 100,
+    "author": 130,
+    "differs: here → there": 0,
+    "difference": 0,
+    "99 % interval": 120,
+    "verdict": 0,
+}
+"""Columns, and how wide a terminal must be to have them."""
+NUMBERS = ("difference", "99 % interval")
+"""Columns that end at the right."""
 
 
 def print_nearest(console: Console, answer: NearestAnswer, server_url: str) -> None:
@@ -18,7 +33,7 @@ def print_nearest(console: Console, answer: NearestAnswer, server_url: str) -> N
     if answer.found.equal is not None:
         console.print(equal_sentence(answer.found.equal, server_url), markup=False)
     if answer.found.nearest:
-        console.print(_table(answer.found))
+        console.print(_table(answer.found, console.width))
     elif answer.found.equal is None:
         console.print("nearest measured: nothing was measured on this track yet")
 
@@ -35,26 +50,30 @@ def equal_sentence(equal: Outcome, server_url: str) -> str:
     return f"{said}. Submitting this adds a seed.{page}"
 
 
-def _table(found: NearestExperiments) -> Table:
+def _table(found: NearestExperiments, width: int) -> Table:
+    """The columns for which a terminal is wide enough."""
     table = Table(title="Nearest measured")
-    for name in ("submission", "name", "author"):
-        table.add_column(name, no_wrap=name == "submission")
-    table.add_column("differs: here → there", overflow="fold")
-    for name in ("difference", "99 % interval"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    for name, least in COLUMNS.items():
+        if width >= least:
+            justify: Literal["left", "right"] = "right" if name in NUMBERS else "left"
+            whole = name in ("submission", "verdict", *NUMBERS)
+            table.add_column(name, justify=justify, no_wrap=whole, overflow="fold")
     for near in found.nearest:
-        cells = (
-            near.submission_id or "–",
-            near.name,
-            near.author,
-            _write_changes(near),
-            _write_delta(near),
-            write_interval(near.verdict) if near.verdict else "",
-            _write_verdict(near),
-        )
-        table.add_row(*map(escape, cells))
+        cells = _cells(near)
+        table.add_row(*(escape(cells[str(column.header)]) for column in table.columns))
     return table
+
+
+def _cells(near: NearExperiment) -> dict[str, str]:
+    return {
+        "submission": near.submission_id or "–",
+        "name": near.name,
+        "author": near.author,
+        "differs: here → there": _write_changes(near),
+        "difference": _write_delta(near),
+        "99 % interval": write_interval(near.verdict) if near.verdict else "",
+        "verdict": _write_verdict(near),
+    }
 
 
 def _write_changes(near: NearExperiment) -> str:

@@ -5,10 +5,12 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from core.schema.ledger import LedgerKind
 from core.schema.result import RunResult
 from core.schema.track import Track
 from server.canary.frozen import standing_freeze
 from server.canary.setup import setup_of
+from server.ledger.entries import record
 from server.tables import Experiment, Job, Run, RunPurpose
 from server.verdict.judging import judge_anew
 
@@ -21,6 +23,8 @@ def hold_if_frozen(session: Session, run: Run, job: Job) -> None:
         run.held_reason = freeze.reason
         session.add(run)
         session.flush()
+        contents = {"state": "held", "track": freeze.track, "reason": freeze.reason}
+        record(session, LedgerKind.WORKER, freeze.worker_id, {**contents, "runs": [run.id]})
 
 
 def hold_results(

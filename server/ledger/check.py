@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.ledger import FIRST_HASH, LedgerEntry, LedgerKind, digest, first_break
+from server.ledger.account import Account
 from server.ledger.entries import read
 from server.tables import Run
 from server.verdict.tables import Withdrawal
@@ -29,17 +30,19 @@ class LedgerReport(Message):
 
 
 def check_ledger(session: Session) -> LedgerReport:
-    """Follow the chain, and compare results and withdrawals with what was entered of them."""
+    """Follow the chain, and compare the database with what was entered."""
     before, number = FIRST_HASH, 1
     faults: list[str] = []
     digests: dict[str, str] = {}
     withdrawn: set[str] = set()
+    account = Account()
     for entries in _pages(session):
         if fault := first_break(entries, before, number):
             faults.append(fault)
             break
         before, number = entries[-1].hash, number + len(entries)
         for entry in entries:
+            account.take(entry)
             if entry.kind is LedgerKind.RESULT:
                 digests[entry.subject] = str(entry.contents["digest"])
             elif entry.kind is LedgerKind.WITHDRAWAL:
@@ -50,6 +53,7 @@ def check_ledger(session: Session) -> LedgerReport:
     if not faults:
         faults += _changed_results(session, digests)
         faults += _changed_withdrawals(session, withdrawn)
+        faults += account.differences(session)
     return LedgerReport(
         length=number - 1, head=before, num_results=len(digests), faults=tuple(faults[:MAX_NAMED])
     )

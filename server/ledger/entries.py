@@ -13,6 +13,15 @@ from server.tables import utc_now
 HEAD_ID = 1
 
 
+def take_turn(session: Session) -> None:
+    """Wait for all other writers of the ledger, and let them wait until this transaction ends.
+
+    Who locks rows that other writers lock too does this first: two that held one lock each and
+    wanted both would block each other, where a database has more than one writer.
+    """
+    session.exec(select(LedgerHead).with_for_update()).one()
+
+
 def record(
     session: Session, kind: LedgerKind, subject: str, contents: Mapping[str, JsonValue]
 ) -> None:

@@ -9,8 +9,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from core.schema.track import Track
-from server.board_keys import baseline_hash, board_keys
-from server.errors import NotFound
+from server.board_keys import baseline_hash
 from server.memory.forms import CanonicalForm, form_of_stored
 from server.run_labels import PROJECT, Label, known_labels
 from server.tables import Experiment, Run
@@ -46,23 +45,6 @@ class MeasuredExperiment:
     form: CanonicalForm
     is_baseline: bool
     outcome: Outcome
-
-
-def memory_key(session: Session, track: Track, key: str | None) -> str | None:
-    """The key asked for, or the one that the board shows; None while there are no results.
-
-    Raises:
-        NotFound: the track has no result under that key.
-    """
-    keys = [known.key for known in board_keys(session, track)]
-    if key is None:
-        return keys[0] if keys else None
-    if key not in keys:
-        have = ", ".join(keys) or "none yet"
-        raise NotFound(
-            f"track {track.rules.name} has no results under key {key!r}; its keys are: {have}."
-        )
-    return key
 
 
 def measured_experiments(

@@ -11,12 +11,12 @@ from core.schema.canonical import canonical, experiment_hash
 from core.schema.experiment import ExperimentConfig
 from core.schema.overrides import Change, settings_of
 from core.schema.track import Track
+from server.board_keys import board_keys, shown_key
 from server.memory.changes import StartingPoint
 from server.memory.measured import (
     MeasuredExperiment,
     Outcome,
     measured_experiments,
-    memory_key,
 )
 from server.run_labels import known_labels
 
@@ -56,7 +56,7 @@ def nearest_experiments(
 
     Of two that are equally near, the one with more seeds comes first.
     """
-    key = memory_key(session, track, None)
+    key = shown_key(board_keys(session, track), track, None)
     measured = measured_experiments(session, track, key)
     identity = experiment_hash(track.rules.name, track.rules.version, config)
     here, baseline = StartingPoint(config), settings_of(canonical(track.base))

@@ -11,9 +11,10 @@ from core.schema.canonical import canonical
 from core.schema.overrides import Change, settings_of
 from core.schema.setting_names import nearest_name, setting_names
 from core.schema.track import Track
+from server.board_keys import board_keys, shown_key
 from server.errors import NotFound
 from server.memory.changes import StartingPoint
-from server.memory.measured import Outcome, measured_experiments, memory_key
+from server.memory.measured import Outcome, measured_experiments
 
 
 class TriedExperiment(Outcome):
@@ -64,7 +65,7 @@ def track_memory(session: Session, track: Track, key: str | None = None) -> Trac
     Raises:
         NotFound: the track has no result under that key.
     """
-    key = memory_key(session, track, key)
+    key = shown_key(board_keys(session, track), track, key)
     tried = _tried(session, track, key)
     settings = tuple(_setting(path, tried[path], track) for path in sorted(tried))
     return TrackMemory(track=track.rules.name, key=key, settings=settings)
@@ -83,7 +84,7 @@ def setting_memory(
         near = nearest_name(path, names)
         hint = f"; did you mean {near}?" if near else "."
         raise NotFound(f"there is no setting {path!r}{hint}")
-    key = memory_key(session, track, key)
+    key = shown_key(board_keys(session, track), track, key)
     setting = _setting(path, _tried(session, track, key).get(path, ()), track)
     return TrackMemory(track=track.rules.name, key=key, settings=(setting,))
 

@@ -28,6 +28,7 @@ from server.verdict.view import (
     ExperimentVerdict,
     WithdrawnNote,
     board_verdicts,
+    withdrawal_of,
     withdrawn_experiments,
 )
 
@@ -105,8 +106,12 @@ class SubmissionPage(Page):
     """Runs with a result."""
     results: tuple[KeyedResult, ...]
     """The newest key first."""
+    track_version: int
+    """Version of the track that it was submitted on."""
     withdrawn: WithdrawnNote | None
-    """Why it does not count, if its authors took it back."""
+    """Why its author took it back, if that happened."""
+    still_counts: bool
+    """Whether the experiment counts all the same, for others who submitted it."""
     times: tuple[RunTime, ...]
     """One of each run with a result."""
     has_curves: bool
@@ -132,7 +137,8 @@ def submission_page(
     submission = find_submission(session, submission_id)
     track = find_served_track(submission.track, tracks)
     identity = submission.experiment_hash
-    config = stored_config(session.get_one(Experiment, identity))
+    experiment = session.get_one(Experiment, identity)
+    config = stored_config(experiment)
     same = _submissions_of(session, identity)
     baseline = _submissions_of(session, baseline_hash(track))
     runs = experiment_runs(session, identity)
@@ -158,7 +164,9 @@ def submission_page(
         runs=runs,
         measured=measured,
         results=_results(session, track, identity, runs),
-        withdrawn=withdrawn_experiments(session, track.rules.name).get(identity),
+        track_version=experiment.track_version,
+        withdrawn=withdrawal_of(session, submission.id),
+        still_counts=identity not in withdrawn_experiments(session, track.rules.name),
         times=tuple(run_time(run.result) for run in measured if run.result is not None),
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),

@@ -91,11 +91,15 @@ def get_yaml(submission_id: str, session: ReadSession) -> Response:
 
 @router.post("/{submission_id}/withdraw", responses=documented(404, 413))
 def withdraw_submission(
-    submission_id: str, request: WithdrawalRequest, database: Database, settings: Settings
+    submission_id: str,
+    request: WithdrawalRequest,
+    database: Database,
+    tracks: Tracks,
+    settings: Settings,
 ) -> RunStatus:
     """Take a submission back: it stays visible, with the reason, and no longer counts."""
     with write_session(database) as session:
-        row = withdraw(session, submission_id, request)
+        row = withdraw(session, tracks, submission_id, request)
         return run_status(session, row.run_id, settings.base_url)
 
 

@@ -5,11 +5,10 @@ whole board anew, any other result its own experiment.
 """
 
 import logging
-import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from sqlmodel import Session
+from sqlmodel import Session, col, func, or_, select
 
 from core.schema.canonical import experiment_hash as hash_of
 from core.schema.ledger import LedgerKind
@@ -24,8 +23,19 @@ from server.verdict.board_losses import board_noise, experiment_losses, losses_b
 from server.verdict.escalation import TRIAGE_RUNS, wanted_runs
 from server.verdict.judge import Judgement, Verdict, judge
 from server.verdict.noise import Noise
-from server.verdict.records import judge_against_record, settle_record, stored_judgement
+from server.verdict.records import (
+    counted_mean,
+    is_withdrawn,
+    judge_against_record,
+    settle_record,
+    standing_record,
+    stored_judgement,
+)
 from server.verdict.tables import JudgementRow
+
+MAX_ROUNDS = 2
+"""How often all runs of the baseline may fail, or end on other data than a board's, before the
+board asks for no more. Whoever submits the baseline still adds to it."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +60,7 @@ def judge_anew(
     session: Session, track: Track, key: str, changed: AbstractSet[str], queues_runs: bool
 ) -> None:
     """Judge the experiments whose counted runs have changed; all if the baseline's have."""
-    board = _Board(session, track, key)
+    board, standing = _Board(session, track, key), standing_record(session, key)
     listed = listed_experiments(session, key)
     if board.baseline_hash in changed:
         changed, losses = listed, losses_by_experiment(session, key)
@@ -58,10 +68,17 @@ def judge_anew(
         losses = {other: experiment_losses(session, other, key) for other in changed}
     others = (changed & listed) - {board.baseline_hash}
     # In the order of their losses, so that the best one is the record, whoever came first.
-    for other in sorted(others, key=lambda other: min(losses.get(other, ()), default=math.inf)):
+    for other in sorted(others, key=lambda other: counted_mean(losses.get(other, []))):
         board.judge(session.get_one(Experiment, other), losses.get(other, []), queues_runs)
+    if standing is not None and standing.lost_at is not None:
+        judge_board(session, track, key, queues_runs)
     if queues_runs:
         board.measure_baseline()
+
+
+def judge_board(session: Session, track: Track, key: str, queues_runs: bool) -> None:
+    """Judge everything on a board anew, as after its record was lost: who comes next?"""
+    judge_anew(session, track, key, listed_experiments(session, key), queues_runs)
 
 
 class _Board:
@@ -87,7 +104,7 @@ class _Board:
         else:
             self._drop(experiment.hash)
         settle_record(self._session, experiment.hash, self._key, losses, judgement, against_record)
-        if queues_runs:
+        if queues_runs and not is_withdrawn(self._session, experiment.hash):
             wanted = wanted_runs(judgement, against_record)
             self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
             # Not after a single run, which is confirmed first.
@@ -99,10 +116,22 @@ class _Board:
     def measure_baseline(self) -> None:
         """Queue the runs of the baseline that this board lacks."""
         missing = self._track.rules.baseline_runs - len(self._baseline_losses)
-        if missing > 0:
+        if missing > 0 and self._num_fruitless() >= MAX_ROUNDS * self._track.rules.baseline_runs:
+            logger.warning("the baseline's runs bring this board nothing", extra={"key": self._key})
+        elif missing > 0:
             rules, base = self._track.rules, self._track.base
             baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
             self._queue(baseline, missing, RunPurpose.BASELINE)
+
+    def _num_fruitless(self) -> int:
+        """Runs of the baseline since the board's first result that ended without one for it."""
+        first = select(func.min(Run.finished_at)).where(Run.comparability_key == self._key)
+        query = select(func.count()).select_from(Run)
+        query = query.where(Run.experiment_hash == self.baseline_hash)
+        query = query.where(Run.purpose == RunPurpose.BASELINE, col(Run.finished_at).is_not(None))
+        query = query.where(col(Run.created_at) >= first.scalar_subquery())
+        key = col(Run.comparability_key)
+        return self._session.exec(query.where(or_(key.is_(None), key != self._key))).one()
 
     def _queue(self, experiment: Experiment, missing: int, purpose: RunPurpose) -> None:
         """Queue as many runs as are missing, less those that are under way."""

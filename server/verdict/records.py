@@ -1,5 +1,9 @@
 """The record of a board: the experiment that was better than the record before it."""
 
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
 from sqlmodel import Session, col, select
 
 from core.schema.ledger import LedgerKind
@@ -27,6 +31,24 @@ def record_history(session: Session, key: str) -> tuple[RecordRow, ...]:
     return tuple(session.exec(query.order_by(col(RecordRow.id))))
 
 
+def open_records(
+    session: Session, experiment_hash: str, key: str | None = None
+) -> tuple[RecordRow, ...]:
+    """Records of an experiment that were not lost, under one key or all."""
+    query = select(RecordRow).where(
+        RecordRow.experiment_hash == experiment_hash, col(RecordRow.lost_at).is_(None)
+    )
+    if key is not None:
+        query = query.where(RecordRow.comparability_key == key)
+    return tuple(session.exec(query.order_by(col(RecordRow.id))))
+
+
+def counted_mean(losses: Sequence[float]) -> float:
+    """Mean of the runs that a verdict counts; infinite without one."""
+    counted = losses[: latest_look(len(losses))]
+    return fmean(counted) if counted else math.inf
+
+
 def judge_against_record(
     session: Session, experiment_hash: str, key: str, losses: list[float], noise: Noise | None
 ) -> Judgement | None:
@@ -45,20 +67,22 @@ def settle_record(
     judgement: Judgement | None,
     against_record: Judgement | None,
 ) -> None:
-    """Make an experiment the record if it is better than the baseline and than the record."""
-    standing = standing_record(session, key)
-    better = judgement is not None and judgement.verdict is Verdict.BETTER
-    if standing is not None and standing.experiment_hash == experiment_hash:
-        if not better:
-            lose_record(session, standing, "It is no longer better than the baseline.")
+    """Make an experiment the record if it is better than the baseline and than the record.
+
+    One that is no longer better loses every record that it had: the last of them would stand
+    again if those after it were lost.
+    """
+    if judgement is None or judgement.verdict is not Verdict.BETTER:
+        for held in open_records(session, experiment_hash, key):
+            lose_record(session, held, "It is no longer better than the baseline.")
         return
+    standing = standing_record(session, key)
     beats = against_record is not None and against_record.verdict is Verdict.BETTER
-    if not better or (standing is not None and not beats):
+    if standing is not None and not beats:
         return
     if is_withdrawn(session, experiment_hash):
         return
-    counted = losses[: latest_look(len(losses))]
-    mean = sum(counted) / len(counted)
+    mean = counted_mean(losses)
     row = {"comparability_key": key, "experiment_hash": experiment_hash, "val_loss": mean}
     session.add(RecordRow.model_validate(row))
     session.flush()

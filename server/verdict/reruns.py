@@ -7,6 +7,7 @@ from sqlmodel import Session, select
 from core.schema.submission import RerunReceipt, RerunRequest
 from core.schema.track import Track
 from server.errors import NothingToRun
+from server.ledger.entries import take_turn
 from server.new_runs import queue_run, runs_under_way
 from server.served_tracks import find_served_track
 from server.submissions import find_submission
@@ -27,6 +28,7 @@ def ask_for_rerun(
     """
     submission = find_submission(session, submission_id)
     track = find_served_track(submission.track, tracks)
+    take_turn(session)
     locked = select(Experiment).where(Experiment.hash == submission.experiment_hash)
     experiment = session.exec(locked.with_for_update()).one()
     if experiment.track_version != track.rules.version:

@@ -69,6 +69,18 @@ def test_the_board_starts_with_the_key_of_the_projects_runs(
     assert board["baseline"]["result"]["num_runs"] == 2
 
 
+def test_new_runs_of_the_project_judge_what_was_measured_before(
+    client: TestClient, engine: Engine, folder: Path
+) -> None:
+    load(engine, folder)
+    submit_and_finish(client, "Rate", {"optimizer.muon.learning_rate": 0.02}, val_loss=1.5)
+    board = f"{API}/tracks/debug/leaderboard"
+    assert client.get(board).json()["rows"][0]["verdict"] is None
+    measure(folder, [(f"debug-{seed}", seed, "b") for seed in range(1002, 1005)])
+    assert load(engine, folder) == 3
+    assert client.get(board).json()["rows"][0]["verdict"]["verdict"] == "better"
+
+
 def test_a_second_start_brings_nothing_twice(
     engine: Engine, folder: Path, session: Session
 ) -> None:

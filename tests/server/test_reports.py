@@ -236,3 +236,19 @@ def test_data_that_nobody_pinned_is_a_proposal(client: TestClient) -> None:
     submit_and_finish(client)
     (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
     assert key["data"] == "proposed"
+
+
+def test_the_tracks_own_data_is_shown_before_a_newer_mirror(
+    app: FastAPI, client: TestClient
+) -> None:
+    pin(app)
+    submit(client)
+    offer = claim_one(client)
+    send_result(client, offer, run_result(offer.run.seed))
+    submit(client)
+    offer = claim_one(client)
+    result = run_result(offer.run.seed, validation="e")
+    provenance = result.provenance.model_copy(update={"is_mirror": True})
+    send_result(client, offer, result.model_copy(update={"provenance": provenance}))
+    keys = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
+    assert [key["data"] for key in keys] == ["pinned", "other"]

@@ -141,6 +141,14 @@ def test_a_refusal_lists_every_problem():
     assert str(caught.value) == "because\n  line 3: model.x: is wrong."
 
 
+def test_a_problem_that_the_message_names_is_said_once():
+    problem = {"path": "author", "message": "is not yours.", "line": None}
+    body = {"kind": "invalid_request", "message": "author: is not yours.", "problems": [problem]}
+    with pytest.raises(Refused) as caught:
+        Network(httpx.Response(422, json=body)).transport().get("/queue")
+    assert str(caught.value) == "author: is not yours."
+
+
 def test_an_answer_of_another_shape_is_the_servers_fault():
     response = Network(httpx.Response(200, text="hello")).transport().get("/queue")
     with pytest.raises(ServerFault, match="did not answer as this version expects"):

@@ -48,7 +48,10 @@ def test_each_quantity_has_its_way(quantity, value, text):
     assert write_quantity(quantity, value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.5, "+0.5000"), (-0.5, "-0.5000"), (0.0, "+0.0000")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "+0.5000"), (-0.5, "-0.5000"), (0.0, "+0.0000"), (-1e-9, "+0.0000")],
+)
 def test_differences_have_a_sign(value, text):
     assert write_quantity("nats", value, signed=True) == text
 

@@ -75,6 +75,18 @@ def test_a_row_says_what_differs_and_what_it_gave(printed):
     assert "worse" not in gone
 
 
+def test_a_narrow_terminal_keeps_the_id_the_difference_and_the_verdict_whole():
+    stream = io.StringIO()
+    changes = [{"path": "optimizer.muon.learning_rate", "before": 0.03, "after": 0.035}]
+    answer = NearestAnswer(found(None, near(submission_id="s_4k7m2q5xwp") | {"changes": changes}))
+    print_nearest(Console(file=stream, width=80), answer, SERVER)
+    text = stream.getvalue()
+    for whole in ("s_4k7m2q5xwp", "optimizer.muon.learning_rate", "+0.0312", "worse"):
+        assert whole in text
+    assert "ada" not in text
+    assert len(text.splitlines()) < 10
+
+
 def test_an_equal_experiment_is_said_to_get_a_seed_with_its_page(printed):
     equal = found(outcome(num_runs=2)).equal
     assert equal is not None

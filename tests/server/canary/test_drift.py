@@ -104,6 +104,20 @@ def test_verdicts_leave_out_what_was_measured_since_the_last_good_canary(
     assert board["baseline"]["result"]["num_runs"] == 5
 
 
+def test_the_page_of_a_held_result_says_that_it_is_held_and_why(
+    watching: TestClient, session: Session
+) -> None:
+    board_in_control(watching, session)
+    submission = measured_by(watching, "bench", 1.5)
+    before = watching.get(f"/submissions/{submission}").text
+    canary(watching, session, 2.03)
+    after = watching.get(f"/submissions/{submission}").text
+    assert "and in no figure here" not in before
+    # The baseline is 2 ± 3 × 0.0079.
+    said = "1 of 1 run held, and in no figure here. A canary measured 2.0300, outside of 1.9763"
+    assert said in after
+
+
 def test_results_from_before_the_last_good_canary_still_count(
     watching: TestClient, session: Session
 ) -> None:
@@ -182,6 +196,10 @@ def test_a_result_that_arrives_during_the_freeze_is_held(
     finish(watching, late, 1.5)
     session.rollback()
     assert "outside of" in session.get_one(Run, late.run.run_id).held_reason
+    entries = watching.get(f"{API}/ledger?limit=1000").json()["entries"]
+    told = [entry["contents"] for entry in entries if entry["kind"] == "worker"][-1]
+    assert (told["state"], told["runs"]) == ("held", [late.run.run_id])
+    assert watching.get(f"{API}/ledger/check").json()["faults"] == []
 
 
 def test_results_of_another_setup_stay_held_after_the_thaw(

@@ -177,6 +177,9 @@ def test_the_new_board_shows_the_result_under_the_submissions_name(
         work(client, {"Baseline": BASELINE_LOSSES, "Gain": GAIN}, 7)
         page = client.get(f"/submissions/{old}").text
         [(name, row)] = list(verdicts(client))
+    assert "Submitted on version 1 of the track, which is at version 2." in page
+    # Version 2's baseline has another key; nothing is said of it beside version 1's result.
+    assert "the baseline has no run there" not in page
     assert (name, row["author"], row["submission_id"]) == ("Gain", "ada", old)
     assert (row["verdict"]["verdict"], row["verdict"]["num_runs"]) == ("better", 3)
     assert "mean loss 1.5000 over 3 runs" in page

@@ -1,18 +1,27 @@
 import json
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
 from core.schema.job import JobState
 from core.schema.ledger import FIRST_HASH, LedgerKind, LedgerPage, first_break
 from core.schema.result import FailureKind
+from core.schema.track import Track
+from server.database import write_session
+from server.experiments import ensure_experiment
 from server.ledger.check import check_ledger
 from server.ledger.entries import entries_of, record
 from server.tables import Job
 from tests.server.boards import NORM, finish_next, measure_baseline
-from tests.server.factories import claim_one, send_failure, submit, submit_and_finish
+from tests.server.factories import (
+    claim_one,
+    data_identity,
+    send_failure,
+    submit,
+    submit_and_finish,
+)
 
 
 def read_all(client: TestClient) -> LedgerPage:
@@ -111,6 +120,51 @@ def test_tampering_shows(client: TestClient, engine: Engine, statement: str, fau
     change(engine, statement)
     (found,) = faults(client)
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("UPDATE judgement SET verdict = 'worse'", "verdict of {experiment} under {key} is not"),
+        ("DELETE FROM judgement", "verdict of {experiment} under {key} is gone."),
+        ("DELETE FROM record", "record of {experiment} under {key} is gone."),
+        ("UPDATE record SET lost_at = set_at", "record of {experiment} under {key} is gone."),
+        ("UPDATE run SET held_reason = 'x' WHERE id = '{run}'", "hold of {run} was never entered."),
+        ("UPDATE run SET purpose = 'ablation' WHERE id = '{run}'", "run of {run} is not as it"),
+        ("UPDATE run SET comparability_key = 'x' WHERE id = '{run}'", "board of {run} is not as"),
+        ("UPDATE submission SET yaml = 'x' WHERE run_id = '{run}'", "submission of {submission}"),
+    ],
+)
+def test_a_change_of_what_counts_shows(
+    client: TestClient, engine: Engine, statement: str, fault: str
+) -> None:
+    measure_baseline(client)
+    receipt = submit(client, "Gain", NORM)
+    finish_next(client, 1.5)
+    assert faults(client) == []
+    names = {
+        "run": receipt.run_id,
+        "submission": receipt.submission_id,
+        "experiment": receipt.experiment_hash,
+        "key": data_identity().comparability_key("debug", 1),
+    }
+    change(engine, statement.format(**names))
+    (found,) = faults(client)
+    assert fault.format(**names) in found
+
+
+def test_a_taker_of_seeds_waits_for_other_writers_before_it_locks_anything(
+    engine: Engine, tracks: dict[str, Track]
+) -> None:
+    rules, base = tracks["debug"].rules, tracks["debug"].base
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    with write_session(engine) as session:
+        ensure_experiment(session, "0" * 64, rules, base)
+    tables = [
+        line.split()[-1] for text in statements for line in text.splitlines() if "FROM" in line
+    ]
+    assert tables[:2] == ["ledger_head", "experiment"]
 
 
 def test_a_rewritten_chain_has_another_head(client: TestClient, engine: Engine) -> None:

@@ -21,3 +21,12 @@ def test_both_sides_bring_their_curves(client: TestClient, session: Session) -> 
     assert page.curves_urls == f"/api/v1/submissions/{a}/curves /api/v1/submissions/{b}/curves"
     assert page.title == "Baseline and Other"
     assert page.is_live
+
+
+def test_a_withdrawn_side_says_so(client: TestClient) -> None:
+    a = submit_and_finish(client, "Baseline").submission_id
+    b = submit(client, "Other", {"model.dropout": 0.1}).submission_id
+    body = {"author": "ada", "reason": "A typing error."}
+    client.post(f"/api/v1/submissions/{b}/withdraw", json=body)
+    html = client.get("/compare", params={"a": a, "b": b}).text
+    assert html.count("Withdrawn by ada: A typing error.") == 1

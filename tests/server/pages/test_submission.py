@@ -131,3 +131,42 @@ def test_nearest_experiments_are_named_but_not_the_page_itself(
     assert f'href="/submissions/{other}"' in section
     assert "qk_norm true → false" in section
     assert submission not in section
+
+
+def withdraw(client: TestClient, submission_id: str) -> None:
+    body = {"author": "ada", "reason": "A typing error."}
+    response = client.post(f"/api/v1/submissions/{submission_id}/withdraw", json=body)
+    assert response.status_code == 200
+
+
+def test_a_withdrawn_submission_says_so_even_where_the_experiment_counts(
+    client: TestClient, session: Session
+) -> None:
+    mine = submit(client, "Mine", RELU, author="ada").submission_id
+    theirs = submit(client, "Theirs", RELU, author="grace").submission_id
+    withdraw(client, mine)
+    page = page_of(session, mine)
+    assert page.withdrawn is not None
+    assert page.withdrawn.reason == "A typing error."
+    assert page.still_counts
+    assert "its results go on counting" in client.get(f"/submissions/{mine}").text
+    assert page_of(session, theirs).withdrawn is None
+
+
+def test_what_nobody_stands_by_counts_no_longer(client: TestClient, session: Session) -> None:
+    mine = submit(client, "Mine", RELU, author="ada").submission_id
+    withdraw(client, mine)
+    assert not page_of(session, mine).still_counts
+    html = client.get(f"/submissions/{mine}").text
+    assert '<span class="tag">withdrawn</span>' in html
+    assert "its results go on counting" not in html
+
+
+def test_a_rerun_names_who_asked(client: TestClient, session: Session) -> None:
+    mine = submit_and_finish(client, "Mine", RELU).submission_id
+    client.post(f"/api/v1/submissions/{mine}/rerun", json={"author": "margaret"})
+    # One run is measured; the next verdict is taken at three.
+    asked = [(run.seed, run.requested_by) for run in page_of(session, mine).runs]
+    assert asked == [(1000, "ada"), (1001, "margaret"), (1002, "margaret")]
+    assert client.get(f"/submissions/{mine}").text.count("rerun for margaret") == 2
+    assert client.get("/tracks/debug").text.count("rerun for margaret") == 2

@@ -6,6 +6,7 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.schema.job import JobState
+from core.schema.result import FailureKind
 from server.tables import Experiment, Job, Run, RunPurpose
 from server.verdict.tables import JudgementRow, RecordRow
 from tests.server.boards import (
@@ -18,7 +19,7 @@ from tests.server.boards import (
     verdicts,
     work_off,
 )
-from tests.server.factories import submit
+from tests.server.factories import claim, finish, register, send_failure, submit
 
 GAIN = [1.5, 1.51, 1.49, 1.5, 1.5]
 """Far below the baseline's 2.0 ± 0.01."""
@@ -130,6 +131,38 @@ def test_rows_that_cannot_be_told_apart_are_tied(client: TestClient) -> None:
         submit(client, f"Row {index}", {"model.dropout": 0.1 * (index + 1)})
         finish_next(client, loss)
     assert [row["is_tied"] for _, row in verdicts(client)] == [False, True, False]
+
+
+def test_a_row_that_is_better_by_its_counted_runs_is_tied_with_the_one_above(
+    client: TestClient,
+) -> None:
+    measure_baseline(client)
+    # Two runs rank by their mean of 1.7, and only the first is judged.
+    for name, config, loss in (("Two", NORM, 1.5), ("Two", NORM, 1.9), ("One", RELU, 1.6)):
+        submit(client, name, config)
+        finish_next(client, loss)
+    found = [(name, row["rank"], row["is_tied"]) for name, row in verdicts(client)]
+    assert found == [("One", 1, False), ("Two", 2, True)]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_baseline_that_brings_a_board_nothing_is_given_up(
+    busy: TestClient, session: Session, fails: bool
+) -> None:
+    counts = []
+    for index in range(4):
+        submit(busy, f"Row {index}", {"model.dropout": 0.1 * (index + 1)})
+        while offer := claim(busy, register(busy)):
+            session.rollback()
+            is_baseline = session.get_one(Run, offer.run.run_id).purpose is RunPurpose.BASELINE
+            if is_baseline and fails:
+                send_failure(busy, offer, FailureKind.OUT_OF_MEMORY)
+            else:
+                # The baseline is run on other data only.
+                finish(busy, offer, 2.5, validation="b" if is_baseline else "e")
+        session.rollback()
+        counts.append(purposes(session).count(RunPurpose.BASELINE))
+    assert counts == [5, 10, 10, 10]
 
 
 def test_a_better_that_does_not_last_is_shown_as_refuted(client: TestClient) -> None:

@@ -4,7 +4,15 @@ from starlette.testclient import TestClient
 
 from server.tables import Run, RunPurpose
 from server.verdict.tables import RecordRow
-from tests.server.boards import NORM, RELU, finish_next, measure_baseline, queueing, verdicts
+from tests.server.boards import (
+    BASELINE_LOSSES,
+    NORM,
+    RELU,
+    finish_next,
+    measure_baseline,
+    queueing,
+    verdicts,
+)
 from tests.server.factories import submit
 
 
@@ -56,6 +64,18 @@ def test_an_experiment_counts_as_long_as_one_of_its_authors_stands_by_it(
     submit(client, "Gain too", NORM, author="grace")
     withdraw(client, first.submission_id)
     assert [row["rank"] for _, row in verdicts(client)] == [1]
+
+
+def test_what_was_withdrawn_gets_no_further_runs(
+    app: FastAPI, client: TestClient, session: Session
+) -> None:
+    measure_baseline(client, BASELINE_LOSSES * 2)
+    queueing(app)
+    receipt = submit(client, "Gain", NORM)
+    withdraw(client, receipt.submission_id)
+    finish_next(client, 1.5)
+    assert client.get("/api/v1/queue").json()["queued"] == []
+    assert dict(verdicts(client))["Gain"]["verdict"]["verdict"] == "better"
 
 
 def test_only_the_author_withdraws(client: TestClient) -> None:
