@@ -67,7 +67,10 @@ def shown_key(keys: Sequence[BoardKey], track: Track, key: str | None) -> str | 
 
 
 def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
-    """Keys of a track: that of its own data, then that of the newest baseline run, then others."""
+    """Keys of a track: its own data first, then those with the most and the newest baseline runs.
+
+    So one run on a mirror takes nobody's board away.
+    """
     is_baseline = col(Run.experiment_hash) == baseline_hash(track)
     newest_baseline = func.max(case((is_baseline, Run.finished_at)))
     newest = func.max(Run.finished_at)
@@ -100,7 +103,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
         )
         for key, experiments, runs, baseline_runs, latest_at, note in rows
     ]
-    return tuple(sorted(keys, key=lambda known: known.data is not DataState.PINNED))
+    return tuple(sorted(keys, key=lambda k: (k.data is not DataState.PINNED, -k.num_baseline_runs)))
 
 
 def _data_state(track: Track, key: str) -> DataState:

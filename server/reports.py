@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from sqlmodel import Session, col, select
 
-from core.schema.job import JobState, LogChunk, MetricBatch, ResultReport
+from core.schema.job import FailureReport, JobState, LogChunk, MetricBatch, ResultReport
 from core.schema.ledger import LedgerKind, digest
 from core.schema.problem import Problem
 from core.schema.result import RunResult
@@ -17,11 +17,11 @@ from core.schema.track import Track
 from server.canary.drift import take_in
 from server.canary.held import hold_if_frozen
 from server.errors import InvalidReport
-from server.lease import close, end_attempt, has_ended, hold, hold_or_ended
+from server.lease import close, end_attempt, fail, has_ended, hold, hold_or_ended
 from server.ledger.entries import record
 from server.settings import ServerSettings
-from server.tables import AttemptOutcome, Experiment, LogPiece, Metric, Run, RunPurpose
-from server.verdict.judging import judge_result
+from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Metric, Run, RunPurpose
+from server.verdict.judging import judge_result, make_up_for_failure
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,25 @@ def store_result(
         hold_if_frozen(session, run, job)
         judge_result(session, run, tracks, settings.queues_runs)
     logger.info("run succeeded", extra={"run_id": run.id, "job_id": job.id})
+
+
+def store_failure(
+    session: Session,
+    job_id: str,
+    report: FailureReport,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+) -> None:
+    """End an attempt by a failure; another seed makes up for a run that a verdict waits for.
+
+    Raises:
+        NotFound, LeaseLost: as `server.lease.hold`.
+    """
+    fail(session, job_id, report, settings.lease_seconds)
+    job = session.get_one(Job, job_id)
+    if job.state.is_final:
+        run = session.get_one(Run, job.run_id)
+        make_up_for_failure(session, run, tracks, settings.queues_runs)
 
 
 def _require_expected(result: RunResult, track: Track | None) -> None:

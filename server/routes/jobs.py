@@ -61,10 +61,12 @@ def add_result(
 
 
 @router.post("/jobs/{job_id}/failure", status_code=204, responses=REPORT_ERRORS)
-def add_failure(job_id: str, report: FailureReport, database: Database, settings: Settings) -> None:
+def add_failure(
+    job_id: str, report: FailureReport, database: Database, settings: Settings, tracks: Tracks
+) -> None:
     """End an attempt with a failure; the same again changes nothing."""
     with write_session(database) as session:
-        lease.fail(session, job_id, report, settings.lease_seconds)
+        reports.store_failure(session, job_id, report, tracks, settings)
 
 
 @router.post("/jobs/{job_id}/release", status_code=204, responses=REPORT_ERRORS)

@@ -13,13 +13,19 @@ from sqlmodel import Session, col, func, or_, select
 from core.schema.canonical import experiment_hash as hash_of
 from core.schema.ledger import LedgerKind
 from core.schema.track import Track
+from server.board_keys import board_keys
 from server.experiments import ensure_experiment
 from server.idle.ablations import ablate
 from server.idle.listing import listed_experiments
 from server.ledger.entries import record
 from server.new_runs import queue_run, runs_under_way
 from server.tables import Experiment, Run, RunPurpose, utc_now
-from server.verdict.board_losses import board_noise, experiment_losses, losses_by_experiment
+from server.verdict.board_losses import (
+    board_noise,
+    experiment_losses,
+    losses_by_experiment,
+    newest_key,
+)
 from server.verdict.escalation import TRIAGE_RUNS, wanted_runs
 from server.verdict.judge import Judgement, Verdict, judge
 from server.verdict.noise import Noise
@@ -36,6 +42,8 @@ from server.verdict.tables import JudgementRow
 MAX_ROUNDS = 2
 """How often all runs of the baseline may fail, or end on other data than a board's, before the
 board asks for no more. Whoever submits the baseline still adds to it."""
+MAX_FAILED = 4
+"""Runs for a verdict that may end without a result before no more are queued."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +62,21 @@ def judge_result(
     if track is None or key is None or experiment.track_version != track.rules.version:
         return
     judge_anew(session, track, key, {experiment.hash}, queues_runs)
+
+
+def make_up_for_failure(
+    session: Session, run: Run, tracks: Mapping[str, Track], queues_runs: bool
+) -> None:
+    """Queue another seed where a run that a verdict waits for ended without a result."""
+    experiment = session.get_one(Experiment, run.experiment_hash)
+    track = tracks.get(experiment.track)
+    awaited = run.purpose in (RunPurpose.VERDICT, RunPurpose.BASELINE)
+    if not awaited or track is None or experiment.track_version != track.rules.version:
+        return
+    keys = board_keys(session, track)
+    key = newest_key(session, experiment.hash) or (keys[0].key if keys else None)
+    if key is not None:
+        judge_anew(session, track, key, {experiment.hash}, queues_runs)
 
 
 def judge_anew(
@@ -116,12 +139,21 @@ class _Board:
     def measure_baseline(self) -> None:
         """Queue the runs of the baseline that this board lacks."""
         missing = self._track.rules.baseline_runs - len(self._baseline_losses)
-        if missing > 0 and self._num_fruitless() >= MAX_ROUNDS * self._track.rules.baseline_runs:
+        if missing <= 0:
+            return
+        allowed = MAX_ROUNDS * self._track.rules.baseline_runs - self._num_fruitless()
+        if allowed <= 0:
             logger.warning("the baseline's runs bring this board nothing", extra={"key": self._key})
-        elif missing > 0:
-            rules, base = self._track.rules, self._track.base
-            baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
-            self._queue(baseline, missing, RunPurpose.BASELINE)
+        rules, base = self._track.rules, self._track.base
+        baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
+        self._queue(baseline, min(missing, allowed), RunPurpose.BASELINE)
+
+    def _num_failed(self, experiment: Experiment) -> int:
+        """Runs for a verdict that ended without a result."""
+        query = select(func.count()).select_from(Run)
+        query = query.where(Run.experiment_hash == experiment.hash)
+        query = query.where(Run.purpose == RunPurpose.VERDICT, col(Run.val_loss).is_(None))
+        return self._session.exec(query.where(col(Run.finished_at).is_not(None))).one()
 
     def _num_fruitless(self) -> int:
         """Runs of the baseline since the board's first result that ended without one for it."""
@@ -135,6 +167,8 @@ class _Board:
 
     def _queue(self, experiment: Experiment, missing: int, purpose: RunPurpose) -> None:
         """Queue as many runs as are missing, less those that are under way."""
+        if purpose is RunPurpose.VERDICT and self._num_failed(experiment) >= MAX_FAILED:
+            return
         under_way = runs_under_way(self._session, experiment.hash)
         for _ in range(missing - under_way):
             run = queue_run(self._session, experiment, self._track.rules, purpose)

@@ -145,9 +145,9 @@ def test_a_row_that_is_better_by_its_counted_runs_is_tied_with_the_one_above(
     assert found == [("One", 1, False), ("Two", 2, True)]
 
 
-@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.parametrize(("fails", "expected"), [(True, [10] * 4), (False, [5, 10, 10, 10])])
 def test_a_baseline_that_brings_a_board_nothing_is_given_up(
-    busy: TestClient, session: Session, fails: bool
+    busy: TestClient, session: Session, fails: bool, expected: list[int]
 ) -> None:
     counts = []
     for index in range(4):
@@ -162,7 +162,7 @@ def test_a_baseline_that_brings_a_board_nothing_is_given_up(
                 finish(busy, offer, 2.5, validation="b" if is_baseline else "e")
         session.rollback()
         counts.append(purposes(session).count(RunPurpose.BASELINE))
-    assert counts == [5, 10, 10, 10]
+    assert counts == expected
 
 
 def test_a_better_that_does_not_last_is_shown_as_refuted(client: TestClient) -> None:
@@ -194,6 +194,23 @@ def test_another_seed_of_other_data_is_another_board(client: TestClient, session
     submit(client, "Gain", NORM)
     finish_next(client, 1.5, validation="e")
     assert session.exec(select(JudgementRow)).all() == []
+
+
+def test_another_seed_makes_up_for_a_run_that_failed(busy: TestClient, session: Session) -> None:
+    submit(busy, "Gain", NORM)
+    finish_next(busy, 1.5)
+    for loss in BASELINE_LOSSES:
+        finish_next(busy, loss)
+    for _ in range(6):
+        offer = claim(busy, register(busy))
+        if offer is None:
+            break
+        assert offer.run.seed > 1000
+        send_failure(busy, offer, FailureKind.DIVERGED)
+    # Two for the third look, and as many again; then it is left alone.
+    failed = session.exec(select(Run).where(Run.purpose == RunPurpose.VERDICT)).all()
+    assert [run.seed for run in failed] == [1001, 1002, 1003, 1004, 1005]
+    assert claim(busy, register(busy)) is None
 
 
 def test_confirming_runs_go_before_new_work(busy: TestClient, session: Session) -> None:
