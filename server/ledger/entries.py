@@ -56,12 +56,6 @@ def read(session: Session, after: int, limit: int) -> LedgerPage:
     return LedgerPage(entries=tuple(map(_entry, rows)), head=head.hash, length=head.sequence)
 
 
-def entries_of(session: Session, subjects: list[str]) -> tuple[LedgerEntry, ...]:
-    """Everything that the ledger tells of some subjects, in order."""
-    query = select(LedgerRow).where(col(LedgerRow.subject).in_(subjects))
-    return tuple(map(_entry, session.exec(query.order_by(col(LedgerRow.sequence)))))
-
-
 def _entry(row: LedgerRow) -> LedgerEntry:
     values: dict[str, Any] = row.model_dump()
     return LedgerEntry.model_validate(values)

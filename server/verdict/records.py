@@ -25,12 +25,6 @@ def standing_record(session: Session, key: str) -> RecordRow | None:
     return session.exec(standing.order_by(col(RecordRow.id).desc()).limit(1)).one_or_none()
 
 
-def record_history(session: Session, key: str) -> tuple[RecordRow, ...]:
-    """Every record that a board had, the first one first; lost ones too."""
-    query = select(RecordRow).where(RecordRow.comparability_key == key)
-    return tuple(session.exec(query.order_by(col(RecordRow.id))))
-
-
 def open_records(
     session: Session, experiment_hash: str, key: str | None = None
 ) -> tuple[RecordRow, ...]:

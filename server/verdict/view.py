@@ -9,7 +9,7 @@ from core.schema.base import Message
 from core.schema.track import Track
 from server.idle.names import named_experiments
 from server.verdict.board_losses import newest_key
-from server.verdict.judge import Verdict
+from server.verdict.judge import MIN_BASELINE_RUNS, Verdict
 from server.verdict.looks import next_look
 from server.verdict.records import standing_record, stored_judgement
 from server.verdict.tables import JudgementRow, Withdrawal
@@ -77,10 +77,10 @@ def board_verdicts(
         row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
         for row in session.exec(query)
     }
-    needed = track.rules.baseline_runs
     pending = "Its first run is not judged yet."
-    if num_baseline_runs < needed:
-        pending = f"The baseline has {num_baseline_runs} of the {needed} runs that a verdict needs."
+    if num_baseline_runs < MIN_BASELINE_RUNS:
+        pending = f"The baseline has {num_baseline_runs} of the {MIN_BASELINE_RUNS} runs that a "
+        pending += "verdict needs."
     withdrawn = withdrawn_experiments(session, track.rules.name)
     return BoardVerdicts(of=verdicts, withdrawn=withdrawn, pending=pending)
 

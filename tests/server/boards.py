@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from core.schema.job import JobOffer
+from core.schema.ledger import LedgerEntry
+from server.ledger.entries import read
 from tests.server.factories import claim, finish, register, submit
 
 BASELINE_LOSSES = (2.0, 2.01, 1.99, 2.005, 1.995)
@@ -64,3 +67,8 @@ def verdicts(client: TestClient, track: str = "debug") -> Iterator[tuple[str, di
     board = client.get(f"/api/v1/tracks/{track}/leaderboard").json()
     for row in board["rows"]:
         yield row["name"], row
+
+
+def entries_of(session: Session, subjects: Sequence[str]) -> tuple[LedgerEntry, ...]:
+    """Everything that the ledger tells of some subjects, in order."""
+    return tuple(entry for entry in read(session, 0, 1000).entries if entry.subject in subjects)

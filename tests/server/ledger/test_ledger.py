@@ -12,9 +12,9 @@ from core.schema.track import Track
 from server.database import write_session
 from server.experiments import ensure_experiment
 from server.ledger.check import check_ledger
-from server.ledger.entries import entries_of, record
+from server.ledger.entries import record
 from server.tables import Job
-from tests.server.boards import NORM, finish_next, measure_baseline
+from tests.server.boards import NORM, entries_of, finish_next, measure_baseline
 from tests.server.factories import (
     claim_one,
     data_identity,
