@@ -49,18 +49,24 @@ def _loss_and_gradients(
     product_VC = weight_VC.to(x_NC.dtype)
     loss_N = x_NC.new_empty(x_NC.size(0), dtype=torch.float32)
     x_gradient_NC = torch.empty_like(x_NC)
-    weight_gradient_VC = torch.zeros_like(weight_VC, dtype=torch.float32)
+    weight_gradient_VC: Tensor | None = None
     for start in range(0, x_NC.size(0), LOSS_CHUNK_TOKENS):
         rows = slice(start, start + LOSS_CHUNK_TOKENS)
         logits_NV = x_NC[rows] @ product_VC.mT
         loss_and_gradient_(logits_NV, targets_N[rows], count, soft_cap, loss_N[rows])
         torch.mm(logits_NV, product_VC, out=x_gradient_NC[rows])
-        weight_gradient_VC = torch.addmm(
-            weight_gradient_VC, logits_NV.mT, x_NC[rows], out_dtype=torch.float32
-        )
+        weight_gradient_VC = _add_product(weight_gradient_VC, logits_NV.mT, x_NC[rows])
         # Before the next chunk's are allocated.
         del logits_NV
+    assert weight_gradient_VC is not None, "there is at least one token"
     return loss_N.sum(), x_gradient_NC, weight_gradient_VC.to(weight_VC.dtype)
+
+
+def _add_product(total_VC: Tensor | None, left_VN: Tensor, right_NC: Tensor) -> Tensor:
+    """Product in float32, added to the total if there is one: one of zeros would cost a pass."""
+    if total_VC is None:
+        return torch.mm(left_VN, right_NC, out_dtype=torch.float32)
+    return torch.addmm(total_VC, left_VN, right_NC, out_dtype=torch.float32)
 
 
 @_loss_and_gradients.register_fake

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.kernels.linear_cross_entropy import IGNORED
 
 _BLOCK = 8192
-_NUM_WARPS = 8
+_NUM_WARPS = 16
 
 
 @triton.jit

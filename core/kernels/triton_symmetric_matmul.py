@@ -16,6 +16,7 @@ _BLOCK_K = 64
 def _kernel(
     x_ptr,
     added_ptr,
+    scale_ptr,
     out_ptr,
     num_rows,
     num_columns,
@@ -26,10 +27,14 @@ def _kernel(
     added_scale,
     product_scale,
     ADDED: tl.constexpr,
+    SCALED: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Tiles (i, j) and (j, i), j ≤ i, of product_scale × x xᵀ + added_scale × added + identity."""
+    """Tiles (i, j) and (j, i), j ≤ i, of product_scale × x xᵀ + added_scale × added + identity.
+
+    Where it is scaled by s: s × (s⁴ × the first term + s² × the second + identity).
+    """
     pair = tl.program_id(0)
     matrix = tl.program_id(1).to(tl.int64)
     i = ((tl.sqrt(8.0 * pair + 1.0) - 1.0) * 0.5).to(tl.int32)
@@ -54,12 +59,14 @@ def _kernel(
     offset = matrix * num_rows * num_rows
     mask = row_mask & column_mask
     places = rows[:, None] * num_rows + columns[None, :]
-    accumulator = accumulator * product_scale
+    scale = tl.load(scale_ptr + matrix) if SCALED else 1.0
+    square = scale * scale
+    accumulator = accumulator * (product_scale * square * square)
     if ADDED:
         added = tl.load(added_ptr + offset + places, mask=mask, other=0.0)
-        accumulator += added_scale * added.to(tl.float32)
+        accumulator += (added_scale * square) * added.to(tl.float32)
         accumulator += tl.where(rows[:, None] == columns[None, :], identity_scale, 0.0)
-    out = accumulator.to(out_ptr.dtype.element_ty)
+    out = (accumulator * scale).to(out_ptr.dtype.element_ty)
     tl.store(out_ptr + offset + places, out, mask=mask)
     if i != j:
         mirrored = columns[:, None] * num_rows + rows[None, :]
@@ -69,16 +76,25 @@ def _kernel(
 
 def gram(x_SMK: Tensor) -> Tensor:
     """x xᵀ of each matrix, [S, M, M]; any strides."""
-    return _launch(x_SMK, None, 0.0, 0.0, 1.0)
+    return _launch(x_SMK, None, None, 0.0, 0.0, 1.0)
 
 
-def polynomial(gram_SMM: Tensor, a: float, b: float, c: float) -> Tensor:
-    """a I + b G + c G G of each symmetric, contiguous matrix, [S, M, M]."""
-    return _launch(gram_SMM, gram_SMM, a, b, c)
+def polynomial(gram_SMM: Tensor, a: float, b: float, c: float, scale_S: Tensor | None) -> Tensor:
+    """s (a I + b s² G + c s⁴ G G) of each symmetric, contiguous matrix, [S, M, M]; s is 1 or given.
+
+    Args:
+        scale_S: float32.
+    """
+    return _launch(gram_SMM, gram_SMM, scale_S, a, b, c)
 
 
 def _launch(
-    x_SMK: Tensor, added_SMM: Tensor | None, identity: float, added: float, product: float
+    x_SMK: Tensor,
+    added_SMM: Tensor | None,
+    scale_S: Tensor | None,
+    identity: float,
+    added: float,
+    product: float,
 ) -> Tensor:
     num_matrices, num_rows, num_columns = x_SMK.shape
     out_SMM = x_SMK.new_empty(num_matrices, num_rows, num_rows)
@@ -86,6 +102,7 @@ def _launch(
     _kernel[(tiles * (tiles + 1) // 2, num_matrices)](
         x_SMK,
         x_SMK if added_SMM is None else added_SMM,
+        x_SMK if scale_S is None else scale_S,
         out_SMM,
         num_rows,
         num_columns,
@@ -94,14 +111,15 @@ def _launch(
         added,
         product,
         ADDED=added_SMM is not None,
+        SCALED=scale_S is not None,
         BLOCK_M=_BLOCK_M,
         BLOCK_K=_BLOCK_K,
         num_warps=4,
-        num_stages=4 if _shared_memory_is_large(x_SMK.device) else 2,
+        num_stages=3 if _shared_memory_is_large(x_SMK.device) else 2,
     )
     return out_SMM
 
 
 def _shared_memory_is_large(device: torch.device) -> bool:
-    """Whether four stages of tiles, 128 KiB, fit; consumer cards have 99 KiB a block."""
+    """Whether three stages of tiles, 96 KiB, fit twice; consumer cards have 99 KiB a block."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) in ((8, 0), (9, 0))

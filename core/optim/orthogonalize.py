@@ -1,6 +1,6 @@
 """Orthogonalising matrices by a few matrix products (kellerjordan.github.io/posts/muon).
 
-Shape suffixes: S matrices in a stack, M rows (outputs), N columns (inputs).
+Shape suffixes: S matrices in a stack, M rows (outputs), N columns (inputs), D the shorter side.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from core.kernels.matrix_norm import frobenius_norms
 from core.kernels.sizes import merged_iterations
 from core.kernels.symmetric_matmul import symmetric_matmul, symmetric_polynomial
 
@@ -41,40 +40,47 @@ def orthogonalize(matrices_SMN: Tensor, steps: int, coefficients: Coefficients) 
     """Replace the singular values of each matrix by about 1.
 
     After five steps they are between 0.7 and 1.2 by `quintic`, closer to 1 by `polar_express`.
+    The iterations start from the matrix divided by its norm; that division is part of the first
+    polynomial, so that no pass over the matrices is needed for it.
 
     Returns:
-        [S, M, N], bfloat16 on CUDA and float32 elsewhere, as the iterations are; the norm that
-        they start from is float32.
+        [S, M, N], bfloat16 on CUDA and float32 elsewhere, as the iterations are.
     """
     x_SMN = matrices_SMN.to(working_dtype(matrices_SMN))
-    norm_S11 = frobenius_norms(x_SMN)[:, None, None]
     tall = x_SMN.size(-2) > x_SMN.size(-1)
-    if tall:
-        x_SMN = x_SMN.mT
-    if coefficients == "polar_express":
-        norm_S11 = norm_S11 * SAFETY
-    x_SMN = (x_SMN / (norm_S11 + NORM_EPSILON)).type_as(x_SMN)
     iterations = list(polynomials(steps, coefficients))
-    together = merged_iterations(*x_SMN.shape[-2:])
+    together = merged_iterations(min(x_SMN.shape[-2:]), max(x_SMN.shape[-2:]))
     for start in range(0, steps, together):
-        x_SMN = _iterate(x_SMN, iterations[start : start + together])
-    return x_SMN.mT if tall else x_SMN
+        gram_SDD = symmetric_matmul(x_SMN.mT if tall else x_SMN)
+        scale_S = _inverse_norms(gram_SDD, coefficients) if start == 0 else None
+        factor_SDD = _factor(gram_SDD, iterations[start : start + together], scale_S)
+        x_SMN = x_SMN @ factor_SDD if tall else factor_SDD @ x_SMN
+    return x_SMN
 
 
-def _iterate(x_SMN: Tensor, iterations: Sequence[Polynomial]) -> Tensor:
-    """Apply polynomials one after another, with two products of the long side in all.
+def _inverse_norms(gram_SDD: Tensor, coefficients: Coefficients) -> Tensor:
+    """1 / Frobenius norm of the matrices of which these are the Gram matrices, float32 [S]."""
+    square_S = gram_SDD.diagonal(dim1=-2, dim2=-1).sum(dim=-1, dtype=torch.float32)
+    safety = SAFETY if coefficients == "polar_express" else 1.0
+    return 1 / (square_S.sqrt() * safety + NORM_EPSILON)
 
-    The factors of X are polynomials of its Gram matrix A, so they commute, and P X has the Gram
-    matrix P A P. Of three iterations the result is as near to exact as without merging, in
-    bfloat16 too, because each starts anew from X.
+
+def _factor(gram_SDD: Tensor, iterations: Sequence[Polynomial], scale_S: Tensor | None) -> Tensor:
+    """What some iterations, one after another, multiply a matrix X by, given its Gram matrix A.
+
+    The factors are polynomials of A, so they commute, and P X has the Gram matrix P A P. Of
+    three iterations the result is as near to exact as without merging, in bfloat16 too, because
+    each starts anew from X.
+
+    Args:
+        scale_S: factor on X before the first iteration, if there is one.
     """
-    gram_SMM = symmetric_matmul(x_SMN)
-    product_SMM = factor_SMM = symmetric_polynomial(gram_SMM, *iterations[0])
+    product_SDD = factor_SDD = symmetric_polynomial(gram_SDD, *iterations[0], scale_S)
     for polynomial in iterations[1:]:
-        gram_SMM = factor_SMM @ gram_SMM @ factor_SMM
-        factor_SMM = symmetric_polynomial(gram_SMM, *polynomial)
-        product_SMM = factor_SMM @ product_SMM
-    return product_SMM @ x_SMN
+        gram_SDD = factor_SDD @ gram_SDD @ factor_SDD
+        factor_SDD = symmetric_polynomial(gram_SDD, *polynomial)
+        product_SDD = factor_SDD @ product_SDD
+    return product_SDD
 
 
 def polynomials(steps: int, coefficients: Coefficients) -> Iterator[Polynomial]:

@@ -69,6 +69,7 @@ class Learner:
         )
         self.can_record = can_record(device, self._training.precision, is_compiled, processes.size)
         self._graphs: dict[StepShape, StepGraph] = {}
+        self._score_graphs: dict[StepShape, StepGraph] = {}
         seed_process(seed, processes.rank)
         decay = experiment.optimizer.ema_decay
         self._average = WeightAverage(self.model, decay) if decay else None
@@ -85,7 +86,12 @@ class Learner:
             self._training.precision,
             lambda _, tokens_BT: self._parallel.score(next_token_scores, tokens_BT, many_shapes),
         )
-        return self._processes.shared_scorer(own)
+
+        def recorded_or_own(tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
+            score = self._score_graphs.get(StepShape(*tokens_BT.shape), own)
+            return score(tokens_BT)
+
+        return self._processes.shared_scorer(own if many_shapes else recorded_or_own)
 
     def step(
         self, number: int, tokens_BT: Tensor, factor: float, spent: float
@@ -108,20 +114,28 @@ class Learner:
             self._average.update(number)
         return self._processes.mean(loss), norm
 
-    def record(self, shapes: Sequence[StepShape]) -> None:
-        """Record a step of each shape, to replay them from here on; each must have run before.
+    def record(self, shapes: Sequence[StepShape], scored: StepShape) -> None:
+        """Record a step of each shape and a batch's scoring, to replay them from here on.
 
-        Nothing may be loaded afterwards, because the replayed steps would not see it.
+        Each must have run before. Nothing may be loaded afterwards, because what is replayed
+        would not see it.
+
+        Args:
+            scored: rows and length of the batches that are scored while training.
         """
         assert self.can_record
-        self.model.train()
         pool = torch.cuda.graph_pool_handle()
+        self.model.train()
         for shape in shapes:
             self._graphs[shape] = StepGraph(self._update_weights, shape, pool)
+        score = self.scorer(many_shapes=False)
+        self.model.eval()
+        self._score_graphs[scored] = StepGraph(score, scored, pool)
 
     def forget_records(self) -> None:
         """Give back the memory that recorded steps hold; steps are done anew from here on."""
         self._graphs.clear()
+        self._score_graphs.clear()
         torch.cuda.empty_cache()
 
     @property

@@ -1,6 +1,7 @@
-"""An optimizer step recorded once and replayed: one launch instead of hundreds (CUDA graphs).
+"""A step, or the scoring of a batch, recorded once and replayed: one launch, not hundreds.
 
-The processor needs longer to launch the kernels of a step than a fast GPU to run them.
+A record is a CUDA graph. The processor needs longer to launch the kernels of a step than a fast
+GPU to run them.
 Shape suffixes: B batch, T time.
 """
 
@@ -13,7 +14,8 @@ from torch import Tensor
 from core.training_plan import StepShape
 
 Step = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Int64 tokens [B, T] on the device to (mean loss, gradient norm), scalars on the device."""
+"""Int64 tokens [B, T] on the device to two tensors there: mean loss and gradient norm of an
+optimizer step, or what a `Scorer` gives."""
 
 
 class StepGraph:
@@ -39,10 +41,11 @@ class StepGraph:
         torch.cuda.empty_cache()
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, pool=pool):
-            self._loss, self._gradient_norm = step(self._tokens_BT)
+            self._results = step(self._tokens_BT)
 
     def __call__(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Do the step on other tokens, which may still be on their way to the device."""
         self._tokens_BT.copy_(tokens_BT, non_blocking=True)
         self._graph.replay()
-        return self._loss.clone(), self._gradient_norm.clone()
+        first, second = self._results
+        return first.clone(), second.clone()

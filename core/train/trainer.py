@@ -119,9 +119,7 @@ class Trainer:
             self.model.train()
             for shape in self._pace.shapes:
                 self._warm_up_step(shape)
-            rows_RT = self._validation.rows_RT
-            num_rows, length = rows_RT.shape
-            batch = rows_RT[: validation_batch_size(num_rows, length, self._device)]
+            batch = self._validation.rows_RT[: self._scored_shape().batch_size]
             self._evaluate(Validation(batch, 1), lambda *_: None)
         self._reporter.phase(Phase.COMPILING, 1, 1)
 
@@ -140,7 +138,7 @@ class Trainer:
         while not self.finished:
             if self._learner.can_record and not self._learner.has_records:
                 with self._clock.measure("compile"):
-                    self._learner.record(self._pace.shapes)
+                    self._learner.record(self._pace.shapes, self._scored_shape())
             points = self._train_chunk()
             if self._validation_due():
                 score = self.validate()
@@ -204,6 +202,11 @@ class Trainer:
         self._best_loss = state["best_loss"]
         self._evaluations_without_gain = state["evaluations_without_gain"]
         self.stopped_early = state["stopped_early"]
+
+    def _scored_shape(self) -> StepShape:
+        """Rows and length of a validation batch."""
+        num_rows, length = self._validation.rows_RT.shape
+        return StepShape(validation_batch_size(num_rows, length, self._device), length)
 
     def _warm_up_step(self, shape: StepShape) -> None:
         """Do a step of a shape; if its time matters, another one, which compiles nothing."""

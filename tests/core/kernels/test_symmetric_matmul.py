@@ -12,6 +12,13 @@ def test_polynomial_worked_by_hand():
     torch.testing.assert_close(symmetric_polynomial(matrix, 10.0, -1.0, 0.5), expected)
 
 
+def test_scaled_polynomial_is_that_of_the_scaled_matrix():
+    # X = [2], so A = [4]; with s = 0.5 the polynomial of s² A = 1 is 3 + 5 + 7, times s.
+    matrix = torch.tensor([[[4.0]]])
+    scaled = symmetric_polynomial(matrix, 3.0, 5.0, 7.0, torch.tensor([0.5]))
+    torch.testing.assert_close(scaled, torch.tensor([[[7.5]]]))
+
+
 class TestOnTheGpu:
     pytestmark = needs_gpu
 
@@ -28,3 +35,8 @@ class TestOnTheGpu:
         eye = torch.eye(shape[1], device="cuda", dtype=torch.float64)
         polynomial = 3.4 * eye - 4.7 * exact + 2.0 * exact @ exact
         assert relative_error(symmetric_polynomial(gram, 3.4, -4.7, 2.0), polynomial) < 5e-3
+        scale = torch.linspace(0.2, 0.9, shape[0], device="cuda")
+        s = scale.double()[:, None, None]
+        polynomial = s * (3.4 * eye - 4.7 * s**2 * exact + 2.0 * s**4 * exact @ exact)
+        scaled = symmetric_polynomial(gram, 3.4, -4.7, 2.0, scale)
+        assert relative_error(scaled, polynomial) < 5e-3

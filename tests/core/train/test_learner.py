@@ -97,7 +97,14 @@ def test_replayed_steps_do_what_steps_do_before_and_after_a_resume():
         with learner.rehearsal():
             for shape in shapes:
                 step(learner, 1, TOKENS_BT[: shape.batch_size])
+            scores(learner)
         return learner
+
+    def scores(learner):
+        learner.model.eval()
+        measured = learner.scorer(many_shapes=False)(TOKENS_BT[:2].to(device))
+        learner.model.train()
+        return measured
 
     def go_on(learner, numbers):
         return [
@@ -108,12 +115,15 @@ def test_replayed_steps_do_what_steps_do_before_and_after_a_resume():
     plain = build_warm()
     expected = go_on(plain, range(1, 13))
     recorded = build_warm()
-    recorded.record(shapes)
+    recorded.record(shapes, StepShape(2, 16))
     losses = go_on(recorded, range(1, 7))
     resumed = build_warm()
     resumed.load(deepcopy(recorded.state()), step=6)
-    resumed.record(shapes)
+    resumed.record(shapes, StepShape(2, 16))
     losses += go_on(resumed, range(7, 13))
+    replayed = scores(resumed)
+    resumed.forget_records()
+    assert all(map(torch.equal, replayed, scores(resumed)))
     assert losses == pytest.approx(expected, abs=2e-3)
     assert losses[-1] < losses[0]
     with plain.evaluated_weights(), resumed.evaluated_weights():
