@@ -41,6 +41,7 @@ class MeasuredSpeed(NamedTuple):
 
 
 _RECORDED = "docs/measurement.md, Speed, 2026-11-22"
+_ON_H100 = "docs/measurement.md, Speed, 2026-11-25"
 
 _NO_CHANCE: dict[str, JsonValue] = {
     "model.dropout": 0.0,
@@ -51,6 +52,7 @@ MEASURED_SPEEDS = (
     MeasuredSpeed("H200", "gpu_24gb", {}, 8.1318e12, 0.02503, _RECORDED),
     MeasuredSpeed("H200", "gpu_24gb", _NO_CHANCE, 8.1318e12, 0.02268, _RECORDED),
     MeasuredSpeed("H200", "h100_3b", _NO_CHANCE, 3.7582e14, 0.9342, _RECORDED),
+    MeasuredSpeed("H100", "gpu_24gb", {}, 8.1318e12, 0.02587, _ON_H100),
 )
 """Bfloat16 runs; another one, with its GPU, refines the estimate by itself."""
 COMPILE_SECONDS = 30.0

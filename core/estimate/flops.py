@@ -15,6 +15,7 @@ from core.estimate.matrices import (
 )
 from core.kernels.sizes import merged_iterations
 from core.schema.model_config import ModelConfig
+from core.schema.optimizer_config import MuonConfig
 
 
 def training_flops_per_token(model: ModelConfig, sequence_length: int) -> float:
@@ -66,7 +67,7 @@ def mean_visible_keys(sequence_length: int, window: int) -> float:
     return (width * (width + 1) / 2 + (sequence_length - width) * width) / sequence_length
 
 
-def orthogonalisation_flops(model: ModelConfig, newton_schulz_steps: int) -> float:
+def orthogonalisation_flops(model: ModelConfig, muon: MuonConfig) -> float:
     """FLOPs of Muon's Newton–Schulz iterations in one optimizer step.
 
     An iteration of a matrix of s × l, s the shorter side, is products of s × l × s, s × s × s
@@ -76,8 +77,10 @@ def orthogonalisation_flops(model: ModelConfig, newton_schulz_steps: int) -> flo
     flops = 0.0
     for matrix in hidden_matrices(model):
         short, long = sorted((matrix.num_outputs, matrix.num_inputs))
-        starts = math.ceil(newton_schulz_steps / merged_iterations(short, long))
-        merged = newton_schulz_steps - starts
+        starts = math.ceil(
+            muon.newton_schulz_steps / merged_iterations(short, long, muon.coefficients)
+        )
+        merged = muon.newton_schulz_steps - starts
         products = starts * (4.0 * short**2 * long + 2.0 * short**3) + merged * 8.0 * short**3
         flops += matrix.num_stored * products
     return flops

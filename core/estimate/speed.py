@@ -43,7 +43,7 @@ def step_work(experiment: ExperimentConfig, shape: StepShape) -> StepWork:
     model, muon = experiment.model, experiment.optimizer.muon
     return StepWork(
         shape.tokens * training_flops_per_token(model, shape.sequence_length),
-        orthogonalisation_flops(model, muon.newton_schulz_steps),
+        orthogonalisation_flops(model, muon),
     )
 
 

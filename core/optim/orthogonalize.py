@@ -49,12 +49,12 @@ def orthogonalize(matrices_SMN: Tensor, steps: int, coefficients: Coefficients) 
     x_SMN = matrices_SMN.to(working_dtype(matrices_SMN))
     tall = x_SMN.size(-2) > x_SMN.size(-1)
     iterations = list(polynomials(steps, coefficients))
-    together = merged_iterations(min(x_SMN.shape[-2:]), max(x_SMN.shape[-2:]))
+    together = merged_iterations(min(x_SMN.shape[-2:]), max(x_SMN.shape[-2:]), coefficients)
     for start in range(0, steps, together):
         gram_SDD = symmetric_matmul(x_SMN.mT if tall else x_SMN)
         scale_S = _inverse_norms(gram_SDD, coefficients) if start == 0 else None
         factor_SDD = _factor(gram_SDD, iterations[start : start + together], scale_S)
-        x_SMN = x_SMN @ factor_SDD if tall else factor_SDD @ x_SMN
+        x_SMN = x_SMN @ factor_SDD.mT if tall else factor_SDD @ x_SMN
     return x_SMN
 
 
@@ -68,9 +68,10 @@ def _inverse_norms(gram_SDD: Tensor, coefficients: Coefficients) -> Tensor:
 def _factor(gram_SDD: Tensor, iterations: Sequence[Polynomial], scale_S: Tensor | None) -> Tensor:
     """What some iterations, one after another, multiply a matrix X by, given its Gram matrix A.
 
-    The factors are polynomials of A, so they commute, and P X has the Gram matrix P A P. Of
-    three iterations the result is as near to exact as without merging, in bfloat16 too, because
-    each starts anew from X.
+    The factors are polynomials of A, so they commute, and P X has the Gram matrix P A P. Of as
+    many as are merged the result is as near to exact as without merging, in bfloat16 too.
+    Rounded, they commute no more: the first must meet X first, so that a tall X is multiplied
+    from the right by the transpose.
 
     Args:
         scale_S: factor on X before the first iteration, if there is one.

@@ -14,6 +14,7 @@ from core.estimate.matrices import hidden_matrices
 from core.model.masking import sequence_context
 from core.model.transformer import Transformer
 from core.optim.orthogonalize import orthogonalize
+from core.schema.optimizer_config import MuonConfig
 from tests.core.estimate.configs import LATENT, MODELS, attention, feed_forward, model
 
 BATCH, LENGTH = 2, 16
@@ -94,10 +95,12 @@ def test_layers_have_their_own_windows():
     assert score_flops_per_token(config, LENGTH) == 2 * 2 * 32 * (1 + 8.5 + 1)
 
 
+@pytest.mark.parametrize("coefficients", ["quintic", "polar_express"])
 @pytest.mark.parametrize("name", ["default", "all_together", "latent_with_all"])
-def test_orthogonalisation_is_counted_as_pytorch_counts_it(name):
+def test_orthogonalisation_is_counted_as_pytorch_counts_it(name, coefficients):
+    muon = MuonConfig(newton_schulz_steps=5, coefficients=coefficients)
     with FlopCounterMode(display=False) as counter:
         for matrix in hidden_matrices(MODELS[name]):
             shape = (matrix.num_stored, matrix.num_outputs, matrix.num_inputs)
-            orthogonalize(torch.randn(shape), 5, "quintic")
-    assert counter.get_total_flops() == orthogonalisation_flops(MODELS[name], 5)
+            orthogonalize(torch.randn(shape), 5, coefficients)
+    assert counter.get_total_flops() == orthogonalisation_flops(MODELS[name], muon)

@@ -30,9 +30,7 @@ def test_a_measured_run_has_the_flops_of_its_config(point):
     experiment = config(point)
     (shape,) = shapes(experiment.training)
     training = training_flops_per_token(experiment.model, shape.sequence_length)
-    update = orthogonalisation_flops(
-        experiment.model, experiment.optimizer.muon.newton_schulz_steps
-    )
+    update = orthogonalisation_flops(experiment.model, experiment.optimizer.muon)
     expected = shape.tokens * training + update
     assert point.flops_per_step == pytest.approx(expected, rel=1e-3)
 
@@ -48,9 +46,15 @@ def test_a_measured_run_lies_in_its_range(point):
 
 
 def test_an_unmeasured_gpu_is_scaled_by_its_rate_with_a_wide_spread():
+    shares = {
+        gpu: speed(gpu, "bfloat16").product_flops / DENSE_BFLOAT16_FLOPS[gpu]
+        for gpu in ("H100", "H200", "RTX 3090", "RTX 4090")
+    }
+    # The mean of all measured runs is one share for all GPUs that nobody measured.
+    assert shares["RTX 3090"] == pytest.approx(shares["RTX 4090"])
+    low, high = sorted((shares["H100"], shares["H200"]))
+    assert low < shares["RTX 4090"] < high
     measured, unmeasured = speed("H200", "bfloat16"), speed("RTX 4090", "bfloat16")
-    ratio = DENSE_BFLOAT16_FLOPS["RTX 4090"] / DENSE_BFLOAT16_FLOPS["H200"]
-    assert unmeasured.product_flops == pytest.approx(measured.product_flops * ratio)
     assert (unmeasured.is_measured, unmeasured.spread) == (False, UNMEASURED_SPREAD)
     assert LEAST_SPREAD <= measured.spread < UNMEASURED_SPREAD
 
@@ -71,5 +75,5 @@ def test_a_step_pays_for_tokens_for_the_update_and_for_itself():
     two = found.step_seconds(step_work(BASE, StepShape(32, 1024)))
     tokens = 16_384 * training_flops_per_token(BASE.model, 1024) / found.product_flops
     assert two - one == pytest.approx(tokens)
-    update = orthogonalisation_flops(BASE.model, 5) / found.bfloat16_flops
+    update = orthogonalisation_flops(BASE.model, BASE.optimizer.muon) / found.bfloat16_flops
     assert one - tokens == pytest.approx(update + STEP_OVERHEAD_SECONDS)
