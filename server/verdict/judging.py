@@ -184,13 +184,11 @@ class _Board:
             record(self._session, LedgerKind.VERDICT, experiment_hash, contents)
 
     def _store(self, experiment_hash: str, judgement: Judgement) -> None:
-        """Keep the judgement; the ledger tells of verdicts that are new or have changed."""
+        """Keep the judgement; the ledger tells of each that is new or says anything else."""
         values = judgement.model_dump(exclude={"confidence", "next_look"}, mode="json")
         row = stored_judgement(self._session, experiment_hash, self._key)
-        changed = row is None or (row.verdict, row.num_runs) != (
-            judgement.verdict,
-            judgement.num_runs,
-        )
+        before = row.verdict if row is not None else None
+        changed = row is None or values != row.model_dump(include=set(values))
         if row is None:
             identity = {"experiment_hash": experiment_hash, "comparability_key": self._key}
             row = JudgementRow.model_validate({**identity, **values})
@@ -202,4 +200,5 @@ class _Board:
         self._session.add(row)
         self._session.flush()
         if changed:
-            record(self._session, LedgerKind.VERDICT, experiment_hash, {"key": self._key, **values})
+            contents = {"key": self._key, "before": before, **values}
+            record(self._session, LedgerKind.VERDICT, experiment_hash, contents)
