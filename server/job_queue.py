@@ -14,9 +14,9 @@ from core.schema.track import Track, TrackRules
 from server.canary.frozen import standing_freezes
 from server.errors import AlreadyEnded, NotFound
 from server.identifiers import new_id, new_lease_token
-from server.lease import close, end_attempt, enter_state, retry_or_fail
+from server.lease import close, enter_state
 from server.run_specs import run_spec
-from server.tables import Attempt, AttemptOutcome, Experiment, Job, Priority, Run, Worker, utc_now
+from server.tables import Attempt, Experiment, Job, Priority, Run, Worker, utc_now
 from server.worker_data import worker_keys
 
 logger = logging.getLogger(__name__)
@@ -77,30 +77,11 @@ def claim(
         raise NotFound(f"there is no worker {worker_id!r}; register with POST /api/v1/workers.")
     now = utc_now()
     worker.last_seen_at = now
-    requeue_expired(session, now)
     while job := next_job(session, worker, tracks):
         spec = _run_spec(session, job, tracks)
         if spec is not None:
             return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
     return None
-
-
-def requeue_expired(session: Session, now: datetime) -> int:
-    """End every attempt whose lease ended before `now`; how many there were."""
-    expired = select(Job).where(Job.state == JobState.RUNNING, col(Job.lease_expires_at) < now)
-    jobs = session.exec(expired.with_for_update(skip_locked=True)).all()
-    for job in jobs:
-        message = "The worker stopped answering."
-        lost = FailureKind.WORKER_LOST
-        end_attempt(session, job, AttemptOutcome.LEASE_EXPIRED, lost, message)
-        # A late report must not pass for one of the attempt that ended.
-        job.lease_token = None
-        retry_or_fail(session, job, lost, message)
-        logger.warning(
-            "lease expired", extra={"job_id": job.id, "attempt": job.attempt, "state": job.state}
-        )
-    session.flush()
-    return len(jobs)
 
 
 def extend_leases(session: Session, until: datetime) -> None:

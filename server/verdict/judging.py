@@ -76,7 +76,12 @@ def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_
         return
     if track is None or experiment.track_version != track.rules.version:
         return
-    if key is not None and key != run.comparability_key:
+    if not queues_runs or key is None or key == run.comparability_key:
+        return
+    if run.purpose is RunPurpose.BASELINE:
+        # Judging the whole board anew would say nothing new.
+        _Board(session, track, key).measure_baseline()
+    else:
         judge_anew(session, track, key, {experiment.hash}, queues_runs)
 
 
