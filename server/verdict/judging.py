@@ -35,6 +35,7 @@ from server.verdict.records import (
     standing_record,
     stored_judgement,
 )
+from server.verdict.rerun_outcomes import settle_reruns
 from server.verdict.tables import JudgementRow
 
 MAX_ROUNDS = 2
@@ -130,6 +131,7 @@ class _Board:
         )
         if judgement is not None:
             self._store(experiment.hash, judgement)
+            settle_reruns(self._session, experiment.hash, self._key, judgement)
         else:
             self._drop(experiment.hash)
         settle_record(self._session, experiment.hash, self._key, losses, judgement, against_record)

@@ -14,6 +14,7 @@ from server.submissions import find_submission
 from server.tables import Experiment, RunPurpose
 from server.verdict.board_losses import experiment_losses, newest_key
 from server.verdict.looks import next_look
+from server.verdict.rerun_outcomes import note_rerun
 
 
 def ask_for_rerun(
@@ -48,4 +49,5 @@ def ask_for_rerun(
         queue_run(session, experiment, track.rules, RunPurpose.RERUN, request.author, key)
         for _ in range(missing)
     ]
+    note_rerun(session, experiment.hash, key, request.author, look)
     return RerunReceipt(run_ids=tuple(run.id for run in runs), num_runs_then=look)
