@@ -88,7 +88,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     with write_session(engine) as session:
         extend_leases(session, utc_now() + timedelta(seconds=settings.lease_seconds))
-    app.state.reaper = Reaper(engine, min(REAPER_SECONDS, settings.lease_seconds / 4))
+    interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
+    app.state.reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs)
     app.state.reaper.start()
     try:
         yield

@@ -11,7 +11,7 @@ from core.schema.base import Message
 from core.schema.canonical import experiment_hash
 from core.schema.track import Track
 from server.errors import NotFound
-from server.tables import Experiment, Run
+from server.tables import Experiment, Run, RunPurpose
 
 
 class DataState(StrEnum):
@@ -31,7 +31,7 @@ class BoardKey(Message):
     key: str
     """Sixteen hexadecimal digits."""
     num_experiments: int
-    """Experiments with a result under it."""
+    """Experiments with a result under it, without mere ablations, which the board does not list."""
     num_runs: int
     """Runs with a result under it."""
     num_baseline_runs: int
@@ -74,10 +74,11 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
     is_baseline = col(Run.experiment_hash) == baseline_hash(track)
     newest_baseline = func.max(case((is_baseline, Run.finished_at)))
     newest = func.max(Run.finished_at)
+    listed = case((col(Run.purpose) != RunPurpose.ABLATION, Run.experiment_hash))
     rows = session.exec(
         select(  # type: ignore[call-overload]
             Run.comparability_key,
-            func.count(distinct(col(Run.experiment_hash))),
+            func.count(distinct(listed)),
             func.count(),
             func.count(case((is_baseline, 1))),
             newest,

@@ -14,9 +14,10 @@ from core.schema.track import Track, TrackRules
 from server.canary.frozen import standing_freezes
 from server.errors import AlreadyEnded, NotFound
 from server.identifiers import new_id, new_lease_token
-from server.lease import close, end_attempt, enter_state, retry_or_fail
+from server.lease import close, enter_state
 from server.run_specs import run_spec
-from server.tables import Attempt, AttemptOutcome, Experiment, Job, Priority, Run, Worker, utc_now
+from server.tables import Attempt, Experiment, Job, Priority, Run, Worker, utc_now
+from server.worker_data import worker_keys
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def enqueue(
     memory_bytes: int,
     priority: Priority,
     only_worker_id: str | None = None,
+    only_key: str | None = None,
 ) -> Job:
     """Add a job for a run at the end of its priority."""
     last = session.exec(select(func.max(Job.position))).one()
@@ -40,6 +42,7 @@ def enqueue(
             "needs_cuda": needs_cuda,
             "memory_bytes": memory_bytes,
             "only_worker_id": only_worker_id,
+            "only_key": only_key,
         }
     )
     session.add(job)
@@ -74,30 +77,11 @@ def claim(
         raise NotFound(f"there is no worker {worker_id!r}; register with POST /api/v1/workers.")
     now = utc_now()
     worker.last_seen_at = now
-    requeue_expired(session, now)
     while job := next_job(session, worker, tracks):
         spec = _run_spec(session, job, tracks)
         if spec is not None:
             return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
     return None
-
-
-def requeue_expired(session: Session, now: datetime) -> int:
-    """End every attempt whose lease ended before `now`; how many there were."""
-    expired = select(Job).where(Job.state == JobState.RUNNING, col(Job.lease_expires_at) < now)
-    jobs = session.exec(expired.with_for_update(skip_locked=True)).all()
-    for job in jobs:
-        message = "The worker stopped answering."
-        lost = FailureKind.WORKER_LOST
-        end_attempt(session, job, AttemptOutcome.LEASE_EXPIRED, lost, message)
-        # A late report must not pass for one of the attempt that ended.
-        job.lease_token = None
-        retry_or_fail(session, job, lost, message)
-        logger.warning(
-            "lease expired", extra={"job_id": job.id, "attempt": job.attempt, "state": job.state}
-        )
-    session.flush()
-    return len(jobs)
 
 
 def extend_leases(session: Session, until: datetime) -> None:
@@ -132,9 +116,19 @@ def _can_price(rules: TrackRules, device: str) -> bool:
 
 
 def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> Job | None:
-    """The first queued job that fits a worker; one that is frozen on a track gets its own alone."""
+    """The first queued job that fits a worker.
+
+    One that is frozen on a track gets its own alone. What a board waits for goes to workers of its
+    data, and to those that have no result on the track yet.
+    """
     priced = [name for name, track in tracks.items() if _can_price(track.rules, worker.device)]
     frozen = [freeze.track for freeze in standing_freezes(session, worker.id)]
+    keys = worker_keys(session, worker.id, tracks)
+    has_data = or_(
+        col(Job.only_key).is_(None),
+        col(Job.only_key).in_(list(keys.values())),
+        col(Experiment.track).not_in(list(keys)),
+    )
     is_free = col(Job.only_worker_id).is_(None) & col(Experiment.track).not_in(frozen)
     query = (
         select(Job)
@@ -142,7 +136,7 @@ def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> J
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .where(Job.state == JobState.QUEUED)
         .where(col(Experiment.track).in_(priced))
-        .where(or_(col(Job.only_worker_id) == worker.id, is_free))
+        .where(or_(col(Job.only_worker_id) == worker.id, is_free), has_data)
         .order_by(col(Job.priority), col(Job.position), col(Job.id))
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)

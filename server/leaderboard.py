@@ -17,6 +17,7 @@ from server.standing import RunStanding, active_runs, ended_runs
 from server.tables import Experiment, Run
 from server.verdict.board_losses import board_noise, losses_by_experiment
 from server.verdict.judge import Verdict, judge_pair
+from server.verdict.rerun_outcomes import RerunNote, rerun_notes
 from server.verdict.view import BoardVerdicts, ExperimentVerdict, WithdrawnNote, board_verdicts
 
 MAX_CHANGES = 3
@@ -46,6 +47,8 @@ class BoardRow(Label):
     """Against the baseline; None for the baseline itself, and while there is none."""
     withdrawn: WithdrawnNote | None
     """Why it does not count, if its authors took it back."""
+    reruns: tuple[RerunNote, ...]
+    """Who asked for more runs of it and what came out, the newest three first."""
     num_active_runs: int
     """Further runs of it that are queued or running."""
     num_ended_runs: int
@@ -138,7 +141,7 @@ def _rows(
     ended: Sequence[RunStanding],
 ) -> list[BoardRow]:
     """One unranked row for each listed experiment that has a result under the key."""
-    listed = listed_experiments(session, key)
+    listed, reruns = listed_experiments(session, key), rerun_notes(session, key)
     found = session.exec(
         select(Run, Experiment)
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
@@ -168,6 +171,7 @@ def _rows(
                 delta=None,
                 verdict=None,
                 withdrawn=None,
+                reruns=reruns.get(identity, ()),
                 num_active_runs=sum(run.experiment_hash == identity for run in active),
                 num_ended_runs=sum(run.experiment_hash == identity for run in ended),
             )

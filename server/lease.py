@@ -1,7 +1,7 @@
 """What a worker may report while it holds a job's lease, and how an attempt ends.
 
 A report counts if it carries the job's current lease token. Time only moves a job in
-`server.job_queue.requeue_expired`: until that has run, a late worker still has its job.
+`server.expired_leases.requeue_expired`: until that has run, a late worker still has its job.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """One more run of an experiment, queued."""
 
 from pydantic import JsonValue
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from core.estimate.memory import peak_memory
 from core.schema.job import JobState
@@ -30,15 +30,17 @@ def queue_run(
     rules: TrackRules,
     purpose: RunPurpose,
     requested_by: str = "",
+    only_key: str | None = None,
 ) -> Run:
     """Queue a run with the next of the track's seeds.
 
     Args:
         experiment: its row, locked against a second taker of seeds.
         requested_by: the author who asked for it; nobody where the server did.
+        only_key: the comparability key that waits for it; None if any result is welcome.
     """
     seed = _next_seed(session, experiment.hash, rules)
-    return queue_seed(session, experiment, rules, seed, purpose, requested_by)
+    return queue_seed(session, experiment, rules, seed, purpose, requested_by, only_key=only_key)
 
 
 def queue_seed(
@@ -49,11 +51,13 @@ def queue_seed(
     purpose: RunPurpose,
     requested_by: str = "",
     only_worker_id: str | None = None,
+    only_key: str | None = None,
 ) -> Run:
     """Queue a run with a given seed.
 
     Args:
         only_worker_id: the one worker that may have it; None for any.
+        only_key: the comparability key that waits for it; None if any result is welcome.
     """
     run = Run.model_validate(
         {
@@ -69,7 +73,7 @@ def queue_seed(
     session.flush()
     memory_bytes = int(peak_memory(stored_config(experiment)).total)
     priority, needs_cuda = PRIORITIES[purpose], rules.device == "cuda"
-    enqueue(session, run, needs_cuda, memory_bytes, priority, only_worker_id)
+    enqueue(session, run, needs_cuda, memory_bytes, priority, only_worker_id, only_key)
     contents: dict[str, JsonValue] = {
         "experiment": experiment.hash,
         "seed": seed,
@@ -80,12 +84,16 @@ def queue_seed(
     return run
 
 
-def runs_under_way(session: Session, experiment_hash: str) -> int:
-    """Runs of an experiment that are queued or running; canaries tell nothing of it."""
+def runs_under_way(session: Session, experiment_hash: str, key: str | None) -> int:
+    """Runs of an experiment that are queued or running and may bring a board a result.
+
+    Those that another board waits for do not, and canaries tell nothing of it.
+    """
     states = (JobState.QUEUED, JobState.RUNNING)
     query = select(func.count()).select_from(Job).join(Run, col(Run.id) == col(Job.run_id))
     query = query.where(Run.experiment_hash == experiment_hash, col(Job.state).in_(states))
     query = query.where(Run.purpose != RunPurpose.CANARY)
+    query = query.where(or_(col(Job.only_key).is_(None), col(Job.only_key) == key))
     return session.exec(query).one()
 
 

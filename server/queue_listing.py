@@ -43,6 +43,9 @@ class QueueEntry(Message):
     """Units of the phase; 0 if unknown."""
     needs_cuda: bool
     """Whether only a worker with a CUDA device may take it."""
+    only_key: str | None
+    """The comparability key that waits for it, so that no worker of other data may take it; None
+    for any."""
     created_at: AwareDatetime
     """When it was queued."""
     started_at: AwareDatetime | None
@@ -99,6 +102,7 @@ def _entry(
         completed=job.completed,
         total=job.total,
         needs_cuda=job.needs_cuda,
+        only_key=job.only_key,
         created_at=job.created_at,
         started_at=job.started_at,
     )

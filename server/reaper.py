@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.schema.track import Track
 from server.database import write_session
-from server.job_queue import requeue_expired
+from server.expired_leases import requeue_expired
 from server.tables import utc_now
 
 logger = logging.getLogger(__name__)
@@ -17,8 +19,16 @@ logger = logging.getLogger(__name__)
 class Reaper:
     """Requeues expired leases every few seconds, as long as its server runs."""
 
-    def __init__(self, engine: Engine, interval_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        interval_seconds: float,
+        tracks: Mapping[str, Track],
+        queues_runs: bool,
+    ) -> None:
         self._engine = engine
+        self._tracks = tracks
+        self._queues_runs = queues_runs
         self._interval_seconds = interval_seconds
         self._task: asyncio.Task[None] | None = None
 
@@ -49,7 +59,7 @@ class Reaper:
 
     def _pass(self) -> None:
         with write_session(self._engine) as session:
-            requeue_expired(session, utc_now())
+            requeue_expired(session, utc_now(), self._tracks, self._queues_runs)
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

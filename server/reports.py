@@ -21,7 +21,7 @@ from server.lease import close, end_attempt, fail, has_ended, hold, hold_or_ende
 from server.ledger.entries import record
 from server.settings import ServerSettings
 from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Metric, Run, RunPurpose
-from server.verdict.judging import judge_result, make_up_for_failure
+from server.verdict.judging import judge_result, make_up_for
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ def store_result(
     else:
         hold_if_frozen(session, run, job)
         judge_result(session, run, tracks, settings.queues_runs)
+        make_up_for(session, job, tracks, settings.queues_runs)
     logger.info("run succeeded", extra={"run_id": run.id, "job_id": job.id})
 
 
@@ -107,8 +108,7 @@ def store_failure(
     fail(session, job_id, report, settings.lease_seconds)
     job = session.get_one(Job, job_id)
     if job.state.is_final:
-        run = session.get_one(Run, job.run_id)
-        make_up_for_failure(session, run, tracks, settings.queues_runs)
+        make_up_for(session, job, tracks, settings.queues_runs)
 
 
 def _require_expected(result: RunResult, track: Track | None) -> None:

@@ -191,6 +191,9 @@ class Job(SQLModel, table=True):
     """Device memory that the run may need."""
     only_worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)
     """The one worker that may have it; None for any."""
+    only_key: str | None = Field(default=None, max_length=16)
+    """The comparability key that waits for its result, so that a worker of other data may not have
+    it; None for any."""
     attempt: int = 0
     """Attempts begun."""
     worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)

@@ -52,7 +52,7 @@ _ADVICE = {
     FailureKind.DATA_UNAVAILABLE: "Check the connection to the hub, or the mirror, of the "
     "machine that trains.",
     FailureKind.INTERNAL_ERROR: "A fault of the platform, not of the config; the log says more.",
-    FailureKind.CANCELLED: "Somebody cancelled this run.",
+    FailureKind.CANCELLED: "It was cancelled; submit it again if it is still wanted.",
 }
 
 

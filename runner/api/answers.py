@@ -74,6 +74,17 @@ class WithdrawnNote(Shown):
     """Who."""
 
 
+class RerunNote(Shown):
+    """That somebody asked for more runs of an experiment."""
+
+    requested_by: str
+    """Who."""
+    before: str | None
+    """The verdict then; None if there was none."""
+    after: str | None
+    """What came out; None until that is known."""
+
+
 class BoardRow(Shown):
     """An experiment with results."""
 
@@ -95,6 +106,8 @@ class BoardRow(Shown):
     """Against the baseline; None while there is none."""
     withdrawn: WithdrawnNote | None
     """Why it does not count, if its authors took it back."""
+    reruns: tuple[RerunNote, ...]
+    """Who asked for more runs of it, the newest first."""
 
 
 class RunOfBoard(Shown):

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from runner.api.answers import Board, BoardRow
 from runner.terminal.figures import write_duration, write_quantity
-from runner.terminal.verdict import write_interval, write_label, write_withdrawal
+from runner.terminal.verdict import write_interval, write_label, write_rerun, write_withdrawal
 
 TEXTS = ("name", "author")
 """Columns that may wrap."""
@@ -78,7 +78,7 @@ def _cells(row: BoardRow) -> dict[str, str]:
 
 
 def _notes(board: Board) -> Iterator[str]:
-    """What the table has no place for: ties, missing verdicts, refutations and withdrawals."""
+    """What the table has no place for: ties, missing verdicts, refutations, withdrawals, reruns."""
     if any(row.is_tied for row in board.rows):
         yield "=: cannot be told apart from the row above."
     if board.pending and any(not (row.verdict or row.withdrawn) for row in board.rows):
@@ -89,6 +89,7 @@ def _notes(board: Board) -> Iterator[str]:
             yield f"withdrawn: {named} {write_withdrawal(row.withdrawn)}"
         elif row.verdict is not None and row.verdict.refuted:
             yield f"refuted: {named}: {row.verdict.refuted}"
+        yield from (f"rerun: {named} {write_rerun(note)}" for note in row.reruns)
 
 
 def _runs_without_result(board: Board) -> Iterator[str]:

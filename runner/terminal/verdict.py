@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator
 
-from runner.api.answers import ExperimentVerdict, Judgement, SubmissionView, WithdrawnNote
+from runner.api.answers import (
+    ExperimentVerdict,
+    Judgement,
+    RerunNote,
+    SubmissionView,
+    WithdrawnNote,
+)
 from runner.terminal.figures import write_quantity
 
 
@@ -48,6 +54,11 @@ def verdict_rows(view: SubmissionView) -> Iterator[tuple[str, str]]:
 def write_withdrawal(note: WithdrawnNote) -> str:
     """Who took a submission back, and why, on one line."""
     return f"by {note.requested_by}: {' '.join(note.reason.split())}"
+
+
+def write_rerun(note: RerunNote) -> str:
+    """Who asked for more runs, and what they changed."""
+    return f"by {note.requested_by}: {note.before or 'none'} → {note.after or 'not yet known'}"
 
 
 def compared_sentence(a: str, b: str, judgement: Judgement) -> str:

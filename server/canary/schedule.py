@@ -14,6 +14,8 @@ from server.canary.freezes import ask_again
 from server.canary.runs import ask_for_canary
 from server.canary.setup import setup_of
 from server.canary.tables import CanaryRow
+from server.expired_leases import requeue_expired
+from server.outdated_jobs import cancel_outdated
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, RunPurpose, Worker, utc_now
 
@@ -27,11 +29,15 @@ def claim(
 ) -> JobOffer | None:
     """Lease a worker its next job, or the canary that is due before it.
 
+    Jobs of silent workers come back first, and what is no longer to be run leaves the queue.
+
     Raises:
         NotFound: the worker is not registered.
     """
     worker = session.get(Worker, worker_id, with_for_update=True)
     if worker is not None:
+        requeue_expired(session, utc_now(), tracks, settings.queues_runs)
+        cancel_outdated(session, tracks)
         ask_again(session, worker, tracks)
         job = job_queue.next_job(session, worker, tracks)
         if job is not None and job.only_worker_id is None:

@@ -19,6 +19,16 @@ Claim = tuple[str, ...]
 
 MAY_BE_OLDER = ("run", "board", "submission")
 """What came with the project, or before there was a ledger, was never entered."""
+VERDICT_VALUES = (
+    "verdict",
+    "num_runs",
+    "num_baseline_runs",
+    "further_runs",
+    "delta",
+    "low",
+    "high",
+)
+"""What is said of a verdict, in the entry and in the row."""
 
 
 class Account:
@@ -39,7 +49,10 @@ class Account:
             told["submission", subject] = _listed(contents, *names)
         elif entry.kind is LedgerKind.VERDICT:
             claim = ("verdict", subject, str(contents["key"]))
-            told[claim] = _listed(contents, "verdict", "num_runs") if contents["verdict"] else None
+            # An entry without the verdict before it is older than the rule that each one tells of
+            # every move of the interval.
+            values = VERDICT_VALUES if "before" in contents else VERDICT_VALUES[:2]
+            told[claim] = _listed(contents, *values) if contents["verdict"] else None
         elif entry.kind is LedgerKind.RECORD:
             claim = ("record", subject, str(contents["key"]))
             told[claim] = contents["state"] == "set" or None
@@ -53,12 +66,19 @@ class Account:
         for claim in sorted(self._told.keys() | stored.keys()):
             told, found = self._told.get(claim), stored.get(claim)
             kind, *subjects = claim
-            if told == found or (claim not in self._told and kind in MAY_BE_OLDER):
+            if _agree(told, found) or (claim not in self._told and kind in MAY_BE_OLDER):
                 continue
             state = "is not as it was entered"
             if told is None or found is None:
                 state = "was never entered" if told is None else "is gone"
             yield f"the {kind} of {' under '.join(subjects)} {state}."
+
+
+def _agree(told: JsonValue, found: JsonValue) -> bool:
+    """Whether the database says what was entered; it may say more than an older entry."""
+    if isinstance(told, list) and isinstance(found, list):
+        return told == found[: len(told)]
+    return told == found
 
 
 def _listed(contents: dict[str, JsonValue], *names: str) -> list[JsonValue]:
@@ -79,7 +99,7 @@ def _stored(session: Session) -> Iterator[tuple[Claim, JsonValue]]:
         yield ("submission", row.id), list[JsonValue](values)
     for judgement in session.exec(select(JudgementRow)):
         claim = ("verdict", judgement.experiment_hash, judgement.comparability_key)
-        yield claim, [judgement.verdict, judgement.num_runs]
+        yield claim, _listed(judgement.model_dump(include=set(VERDICT_VALUES)), *VERDICT_VALUES)
     is_open = col(RecordRow.lost_at).is_(None)
     records = select(RecordRow.experiment_hash, RecordRow.comparability_key).where(is_open)
     for experiment, key in session.exec(records.distinct()):

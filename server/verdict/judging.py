@@ -13,18 +13,16 @@ from sqlmodel import Session, col, func, or_, select
 from core.schema.canonical import experiment_hash as hash_of
 from core.schema.ledger import LedgerKind
 from core.schema.track import Track
-from server.board_keys import board_keys
 from server.experiments import ensure_experiment
 from server.idle.ablations import ablate
 from server.idle.listing import listed_experiments
 from server.ledger.entries import record
 from server.new_runs import queue_run, runs_under_way
-from server.tables import Experiment, Run, RunPurpose, utc_now
+from server.tables import Experiment, Job, Run, RunPurpose, utc_now
 from server.verdict.board_losses import (
     board_noise,
     experiment_losses,
     losses_by_experiment,
-    newest_key,
 )
 from server.verdict.escalation import TRIAGE_RUNS, wanted_runs
 from server.verdict.judge import Judgement, Verdict, judge
@@ -37,13 +35,15 @@ from server.verdict.records import (
     standing_record,
     stored_judgement,
 )
+from server.verdict.rerun_outcomes import settle_reruns
 from server.verdict.tables import JudgementRow
 
 MAX_ROUNDS = 2
 """How often all runs of the baseline may fail, or end on other data than a board's, before the
 board asks for no more. Whoever submits the baseline still adds to it."""
-MAX_FAILED = 4
-"""Runs for a verdict that may end without a result before no more are queued."""
+MAX_FRUITLESS = 4
+"""Runs of an experiment for a verdict that may fail, or end on other data than the board's, before
+no more are queued."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,18 +64,25 @@ def judge_result(
     judge_anew(session, track, key, {experiment.hash}, queues_runs)
 
 
-def make_up_for_failure(
-    session: Session, run: Run, tracks: Mapping[str, Track], queues_runs: bool
-) -> None:
-    """Queue another seed where a run that a verdict waits for ended without a result."""
+def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_runs: bool) -> None:
+    """Queue another seed where a run ended without a result for the board that waits for it.
+
+    It failed, its workers were lost, or the one that ended it has other data. Both limits above
+    hold, so that this comes to an end.
+    """
+    run = session.get_one(Run, job.run_id)
     experiment = session.get_one(Experiment, run.experiment_hash)
-    track = tracks.get(experiment.track)
-    awaited = run.purpose in (RunPurpose.VERDICT, RunPurpose.BASELINE)
-    if not awaited or track is None or experiment.track_version != track.rules.version:
+    track, key = tracks.get(experiment.track), job.only_key
+    if run.purpose not in (RunPurpose.VERDICT, RunPurpose.BASELINE):
         return
-    keys = board_keys(session, track)
-    key = newest_key(session, experiment.hash) or (keys[0].key if keys else None)
-    if key is not None:
+    if track is None or experiment.track_version != track.rules.version:
+        return
+    if not queues_runs or key is None or key == run.comparability_key:
+        return
+    if run.purpose is RunPurpose.BASELINE:
+        # Judging the whole board anew would say nothing new.
+        _Board(session, track, key).measure_baseline()
+    else:
         judge_anew(session, track, key, {experiment.hash}, queues_runs)
 
 
@@ -124,12 +131,14 @@ class _Board:
         )
         if judgement is not None:
             self._store(experiment.hash, judgement)
+            settle_reruns(self._session, experiment.hash, self._key, judgement)
         else:
             self._drop(experiment.hash)
         settle_record(self._session, experiment.hash, self._key, losses, judgement, against_record)
         if queues_runs and not is_withdrawn(self._session, experiment.hash):
-            wanted = wanted_runs(judgement, against_record)
-            self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
+            if self._num_fruitless(experiment.hash, RunPurpose.VERDICT) < MAX_FRUITLESS:
+                wanted = wanted_runs(judgement, against_record)
+                self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
             # Not after a single run, which is confirmed first.
             num_runs = judgement.num_runs if judgement is not None else 0
             better = judgement is not None and judgement.verdict is Verdict.BETTER
@@ -141,37 +150,29 @@ class _Board:
         missing = self._track.rules.baseline_runs - len(self._baseline_losses)
         if missing <= 0:
             return
-        allowed = MAX_ROUNDS * self._track.rules.baseline_runs - self._num_fruitless()
+        fruitless = self._num_fruitless(self.baseline_hash, RunPurpose.BASELINE)
+        allowed = MAX_ROUNDS * self._track.rules.baseline_runs - fruitless
         if allowed <= 0:
             logger.warning("the baseline's runs bring this board nothing", extra={"key": self._key})
         rules, base = self._track.rules, self._track.base
         baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
         self._queue(baseline, min(missing, allowed), RunPurpose.BASELINE)
 
-    def _num_failed(self, experiment: Experiment) -> int:
-        """Runs for a verdict that ended without a result."""
-        query = select(func.count()).select_from(Run)
-        query = query.where(Run.experiment_hash == experiment.hash)
-        query = query.where(Run.purpose == RunPurpose.VERDICT, col(Run.val_loss).is_(None))
-        return self._session.exec(query.where(col(Run.finished_at).is_not(None))).one()
-
-    def _num_fruitless(self) -> int:
-        """Runs of the baseline since the board's first result that ended without one for it."""
-        first = select(func.min(Run.finished_at)).where(Run.comparability_key == self._key)
-        query = select(func.count()).select_from(Run)
-        query = query.where(Run.experiment_hash == self.baseline_hash)
-        query = query.where(Run.purpose == RunPurpose.BASELINE, col(Run.finished_at).is_not(None))
-        query = query.where(col(Run.created_at) >= first.scalar_subquery())
+    def _num_fruitless(self, experiment_hash: str, purpose: RunPurpose) -> int:
+        """Runs that this board waited for, and that ended without a result for it."""
+        query = select(func.count()).select_from(Job).join(Run, col(Run.id) == col(Job.run_id))
+        query = query.where(Run.experiment_hash == experiment_hash, Run.purpose == purpose)
+        query = query.where(Job.only_key == self._key, col(Run.finished_at).is_not(None))
         key = col(Run.comparability_key)
         return self._session.exec(query.where(or_(key.is_(None), key != self._key))).one()
 
     def _queue(self, experiment: Experiment, missing: int, purpose: RunPurpose) -> None:
         """Queue as many runs as are missing, less those that are under way."""
-        if purpose is RunPurpose.VERDICT and self._num_failed(experiment) >= MAX_FAILED:
-            return
-        under_way = runs_under_way(self._session, experiment.hash)
+        under_way = runs_under_way(self._session, experiment.hash, self._key)
         for _ in range(missing - under_way):
-            run = queue_run(self._session, experiment, self._track.rules, purpose)
+            run = queue_run(
+                self._session, experiment, self._track.rules, purpose, only_key=self._key
+            )
             logger.info("run queued", extra={"run_id": run.id, "purpose": purpose.value})
 
     def _drop(self, experiment_hash: str) -> None:
@@ -184,13 +185,11 @@ class _Board:
             record(self._session, LedgerKind.VERDICT, experiment_hash, contents)
 
     def _store(self, experiment_hash: str, judgement: Judgement) -> None:
-        """Keep the judgement; the ledger tells of verdicts that are new or have changed."""
+        """Keep the judgement; the ledger tells of each that is new or says anything else."""
         values = judgement.model_dump(exclude={"confidence", "next_look"}, mode="json")
         row = stored_judgement(self._session, experiment_hash, self._key)
-        changed = row is None or (row.verdict, row.num_runs) != (
-            judgement.verdict,
-            judgement.num_runs,
-        )
+        before = row.verdict if row is not None else None
+        changed = row is None or values != row.model_dump(include=set(values))
         if row is None:
             identity = {"experiment_hash": experiment_hash, "comparability_key": self._key}
             row = JudgementRow.model_validate({**identity, **values})
@@ -202,4 +201,5 @@ class _Board:
         self._session.add(row)
         self._session.flush()
         if changed:
-            record(self._session, LedgerKind.VERDICT, experiment_hash, {"key": self._key, **values})
+            contents = {"key": self._key, "before": before, **values}
+            record(self._session, LedgerKind.VERDICT, experiment_hash, contents)

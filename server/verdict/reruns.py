@@ -12,8 +12,9 @@ from server.new_runs import queue_run, runs_under_way
 from server.served_tracks import find_served_track
 from server.submissions import find_submission
 from server.tables import Experiment, RunPurpose
-from server.verdict.board_losses import newest_losses
+from server.verdict.board_losses import experiment_losses, newest_key
 from server.verdict.looks import next_look
+from server.verdict.rerun_outcomes import note_rerun
 
 
 def ask_for_rerun(
@@ -36,15 +37,17 @@ def ask_for_rerun(
             f"{submission_id} is on version {experiment.track_version} of the track "
             f"{submission.track}, which is at {track.rules.version}; submit it again instead."
         )
-    measured = len(newest_losses(session, experiment.hash))
+    key = newest_key(session, experiment.hash)
+    measured = len(experiment_losses(session, experiment.hash, key)) if key else 0
     look = next_look(measured)
     if look is None:
         raise NothingToRun(f"{submission_id} has {measured} runs; no verdict is taken after more.")
-    missing = look - measured - runs_under_way(session, experiment.hash)
+    missing = look - measured - runs_under_way(session, experiment.hash, key)
     if missing <= 0:
         raise NothingToRun(f"the runs that {submission_id} needs for its next verdict are queued.")
     runs = [
-        queue_run(session, experiment, track.rules, RunPurpose.RERUN, request.author)
+        queue_run(session, experiment, track.rules, RunPurpose.RERUN, request.author, key)
         for _ in range(missing)
     ]
+    note_rerun(session, experiment.hash, key, request.author, look)
     return RerunReceipt(run_ids=tuple(run.id for run in runs), num_runs_then=look)

@@ -51,3 +51,22 @@ class Withdrawal(SQLModel, table=True):
     reason: str = Field(sa_type=StoredText)
     requested_by: str = Field(max_length=40, sa_type=StoredText)
     created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+
+
+class RerunRow(SQLModel, table=True):
+    """That somebody asked for another look at an experiment, and what came out."""
+
+    __tablename__ = "rerun"
+
+    id: int | None = Field(default=None, primary_key=True)
+    experiment_hash: str = Field(foreign_key="experiment.hash", max_length=64, index=True)
+    comparability_key: str | None = Field(default=None, max_length=16, index=True)
+    """The board that is meant; None before the experiment's first result."""
+    requested_by: str = Field(max_length=40, sa_type=StoredText)
+    num_runs_then: int
+    """Number of runs at which its verdict is taken."""
+    verdict_before: str | None = Field(default=None, max_length=20)
+    """The verdict when it was asked for; None if there was none."""
+    verdict_after: str | None = Field(default=None, max_length=20)
+    """The first verdict on as many runs; None until it is taken."""
+    asked_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)

@@ -32,7 +32,7 @@ def test_what_the_board_lacks_is_named():
         "cost_usd": None,
     }
     unjudged = {"is_tied": False, "verdict": None, "withdrawn": None, "delta": None}
-    common = {"submission_id": None, "author": "a", "result": figures, **unjudged}
+    common = {"submission_id": None, "author": "a", "result": figures, "reruns": [], **unjudged}
     board = Board.model_validate(
         {
             "track": "debug",

@@ -1,5 +1,4 @@
 import threading
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
@@ -11,9 +10,8 @@ from core.schema.result import FailureKind
 from core.tracks import load_tracks
 from server.database import write_session
 from server.job_queue import claim as claim_job
-from server.job_queue import extend_leases, requeue_expired
 from server.settings import ServerSettings
-from server.tables import Attempt, AttemptOutcome, Experiment, Job, Run, utc_now
+from server.tables import Experiment, Job
 from tests.server.factories import (
     API,
     GIB,
@@ -23,11 +21,10 @@ from tests.server.factories import (
     heartbeat,
     register,
     report,
-    run_result,
     send_failure,
-    send_result,
     submit,
 )
+from tests.server.test_expired_leases import expire
 
 LEARNING_RATE = "optimizer.muon.learning_rate"
 
@@ -35,12 +32,6 @@ LEARNING_RATE = "optimizer.muon.learning_rate"
 def state(session: Session) -> JobState:
     session.rollback()
     return session.exec(select(Job.state)).one()
-
-
-def expire(engine: Engine) -> int:
-    """Requeue as if 91 seconds had passed since the last report of every job."""
-    with write_session(engine) as session:
-        return requeue_expired(session, utc_now() + timedelta(seconds=91))
 
 
 def test_jobs_are_claimed_in_the_order_of_submission(client: TestClient) -> None:
@@ -145,97 +136,6 @@ def test_a_config_that_this_version_cannot_read_fails_and_the_next_is_offered(
     status = client.get(f"{API}/runs/{old.run_id}").json()
     assert (status["state"], status["failure"]) == ("failed", "internal_error")
     assert "submit it again" in status["failure_message"]
-
-
-def test_an_expired_lease_puts_the_job_first_in_the_queue_again(
-    client: TestClient, engine: Engine
-) -> None:
-    first = submit(client)
-    submit(client, "Later", {LEARNING_RATE: 0.02})
-    lost = claim_one(client)
-    assert expire(engine) == 1
-    again = claim_one(client, "other")
-    assert (again.run.run_id, again.attempt) == (first.run_id, 2)
-    assert again.lease_token != lost.lease_token
-
-
-def test_a_lease_that_is_renewed_in_time_stays(client: TestClient, engine: Engine) -> None:
-    submit(client)
-    offer = claim_one(client)
-    with write_session(engine) as session:
-        job = session.get_one(Job, offer.job_id)
-        job.lease_expires_at = utc_now() + timedelta(seconds=1)
-    assert heartbeat(client, offer).status_code == 200
-    with write_session(engine) as session:
-        assert requeue_expired(session, utc_now() + timedelta(seconds=80)) == 0
-
-
-def test_claiming_takes_expired_jobs_without_waiting_for_the_reaper(
-    client: TestClient, engine: Engine
-) -> None:
-    submit(client)
-    lost = claim_one(client)
-    with write_session(engine) as session:
-        session.get_one(Job, lost.job_id).lease_expires_at = utc_now() - timedelta(seconds=1)
-    assert claim_one(client, "other").attempt == 2
-
-
-def test_a_late_report_is_refused_and_nothing_of_it_is_stored(
-    client: TestClient, engine: Engine, session: Session
-) -> None:
-    submit(client)
-    lost = claim_one(client)
-    expire(engine)
-    current = claim_one(client, "other")
-    late = run_result(1000, val_loss=1.0)
-    for response in (
-        heartbeat(client, lost),
-        report(client, lost, "metrics", points=[]),
-        report(client, lost, "log", offset=0, text="late"),
-        send_result(client, lost, late),
-        send_failure(client, lost, FailureKind.DIVERGED),
-        report(client, lost, "release"),
-    ):
-        assert (response.status_code, response.json()["kind"]) == (409, "lease_lost")
-    finish(client, current, val_loss=2.0)
-    assert session.exec(select(Run.val_loss)).one() == 2.0
-
-
-def test_a_late_report_is_refused_before_anyone_else_claims(
-    client: TestClient, engine: Engine, session: Session
-) -> None:
-    submit(client)
-    lost = claim_one(client)
-    expire(engine)
-    assert send_result(client, lost, run_result()).status_code == 409
-    assert state(session) is JobState.QUEUED
-
-
-def test_three_lost_workers_fail_the_run(
-    client: TestClient, engine: Engine, session: Session
-) -> None:
-    receipt = submit(client)
-    for attempt in (1, 2, 3):
-        assert claim_one(client).attempt == attempt
-        assert expire(engine) == 1
-    assert claim(client, register(client)) is None
-    status = client.get(f"{API}/runs/{receipt.run_id}").json()
-    assert (status["state"], status["failure"], status["attempt"]) == ("failed", "worker_lost", 3)
-    outcomes = session.exec(select(Attempt.outcome)).all()
-    assert outcomes == [AttemptOutcome.LEASE_EXPIRED] * 3
-
-
-def test_leases_outlast_the_time_in_which_the_server_was_down(
-    client: TestClient, engine: Engine
-) -> None:
-    submit(client)
-    offer = claim_one(client)
-    now = utc_now()
-    with write_session(engine) as session:
-        session.get_one(Job, offer.job_id).lease_expires_at = now - timedelta(hours=1)
-        extend_leases(session, now + timedelta(seconds=90))
-        assert requeue_expired(session, now + timedelta(seconds=89)) == 0
-    assert heartbeat(client, offer).status_code == 200
 
 
 def cancel(client: TestClient, submission_id: str) -> tuple[int, dict[str, object]]:

@@ -36,7 +36,7 @@ def test_the_reaper_requeues_expired_leases(
     offer = claim_one(client)
     with write_session(engine) as writer:
         writer.get_one(Job, offer.job_id).lease_expires_at = utc_now() - timedelta(seconds=1)
-    assert asyncio.run(run_for(Reaper(engine, FAST), 0.3))
+    assert asyncio.run(run_for(Reaper(engine, FAST, {}, False), 0.3))
     assert session.exec(select(Job.state)).one() is JobState.QUEUED
 
 
@@ -45,13 +45,13 @@ def test_the_reaper_outlives_a_database_that_fails(
 ) -> None:
     calls = 0
 
-    def fail(session: Session, now: object) -> int:
+    def fail(*arguments: object) -> int:
         nonlocal calls
         calls += 1
         raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
 
     monkeypatch.setattr(reaper_module, "requeue_expired", fail)
-    assert asyncio.run(run_for(Reaper(engine, FAST), 0.3))
+    assert asyncio.run(run_for(Reaper(engine, FAST, {}, False), 0.3))
     assert calls > 1
     assert "expired leases were not requeued" in caplog.text
 
@@ -59,11 +59,11 @@ def test_the_reaper_outlives_a_database_that_fails(
 def test_a_reaper_that_dies_says_so(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def break_down(session: Session, now: object) -> int:
+    def break_down(*arguments: object) -> int:
         raise KeyError("a fault of the program")
 
     monkeypatch.setattr(reaper_module, "requeue_expired", break_down)
-    assert not asyncio.run(run_for(Reaper(engine, FAST), 0.3))
+    assert not asyncio.run(run_for(Reaper(engine, FAST, {}, False), 0.3))
     (record,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert "leases no longer expire" in record.message
 

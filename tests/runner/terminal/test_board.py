@@ -31,6 +31,7 @@ def row(name: str, rank: int | None, delta: float | None, **changes: object) -> 
         "delta": delta,
         "verdict": None,
         "withdrawn": None,
+        "reruns": [],
         "a_field_of_tomorrow": 1,
     }
     return {**values, **changes}
@@ -109,6 +110,14 @@ def test_a_withdrawn_row_stays_with_its_reason_and_has_no_rank():
     assert cells(text, "Gone ")[5:7] == ["-0.1000", "withdrawn"]
     assert "withdrawn: Gone (s_1) by me: A typo in the rate." in text
     assert "2 of the 5" not in text
+
+
+def test_who_asked_for_a_rerun_is_named_with_what_came_out():
+    done = {"requested_by": "ada", "before": "unresolved", "after": "better"}
+    waits = {"requested_by": "bob", "before": None, "after": None}
+    text = printed(rows=[row("Gain", 1, -0.1, reruns=[waits, done])])
+    assert "rerun: Gain (s_1) by ada: unresolved → better" in text
+    assert "rerun: Gain (s_1) by bob: none → not yet known" in text
 
 
 def test_what_is_refuted_is_said_in_full():

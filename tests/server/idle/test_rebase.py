@@ -14,8 +14,8 @@ from server.idle.tables import Rebase, RebaseOutcome
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Priority, Run, RunPurpose
 from tests.server.boards import BASELINE_LOSSES, NORM, RELU, verdicts
+from tests.server.conftest import Serve
 from tests.server.factories import claim, finish, register, submit
-from tests.server.idle.conftest import Serve
 from tests.server.idle.gains import DROPOUT, GAIN, work
 
 Tracks = dict[str, Track]

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from pydantic import JsonValue
 from sqlalchemy import Engine, event, text
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
@@ -14,6 +15,8 @@ from server.experiments import ensure_experiment
 from server.ledger.check import check_ledger
 from server.ledger.entries import record
 from server.tables import Job
+from server.verdict.judging import judge_board
+from server.verdict.tables import JudgementRow
 from tests.server.boards import NORM, entries_of, finish_next, measure_baseline
 from tests.server.factories import (
     claim_one,
@@ -73,19 +76,58 @@ def test_every_end_and_every_retry_of_a_job_is_entered(
     assert (last.contents["failure"], last.contents["attempt"]) == ("internal_error", 3)
 
 
+def told_verdicts(session: Session, experiment_hash: str) -> list[dict[str, JsonValue]]:
+    session.rollback()
+    entries = entries_of(session, [experiment_hash])
+    return [entry.contents for entry in entries if entry.kind is LedgerKind.VERDICT]
+
+
 def test_a_verdict_is_entered_when_it_changes(client: TestClient, session: Session) -> None:
+    measure_baseline(client)
+    receipt = submit(client, "Lucky", NORM)
+    for loss in (1.9, 2.0, 2.03):
+        finish_next(client, loss)
+        submit(client, "Lucky", NORM)
+    told = told_verdicts(session, receipt.experiment_hash)
+    assert [(one["before"], one["verdict"], one["num_runs"]) for one in told] == [
+        (None, "better", 1),
+        ("better", "unresolved", 3),
+    ]
+    assert faults(client) == []
+
+
+def test_an_interval_that_moves_under_the_same_verdict_is_entered(
+    client: TestClient, session: Session, engine: Engine, tracks: dict[str, Track]
+) -> None:
     measure_baseline(client)
     receipt = submit(client, "Gain", NORM)
     finish_next(client, 1.5)
-    (told,) = (
-        entry
-        for entry in entries_of(session, [receipt.experiment_hash])
-        if entry.kind is LedgerKind.VERDICT
-    )
-    assert (told.contents["verdict"], told.contents["num_runs"]) == ("better", 1)
+    # A sixth run of the baseline counts in the noise alone: the mean is that of five.
     measure_baseline(client, [2.0])
-    same = entries_of(session, [receipt.experiment_hash])
-    assert [entry.kind for entry in same] == [LedgerKind.VERDICT, LedgerKind.RECORD]
+    first, second = told_verdicts(session, receipt.experiment_hash)
+    assert (second["before"], second["verdict"]) == ("better", "better")
+    assert second["delta"] == first["delta"]
+    assert first["low"] < second["low"] < second["high"] < first["high"]
+    assert faults(client) == []
+    with write_session(engine) as writer:
+        judge_board(writer, tracks["debug"], str(second["key"]), queues_runs=False)
+    assert len(told_verdicts(session, receipt.experiment_hash)) == 2
+
+
+def test_an_older_entry_stands_for_verdict_and_runs_alone(
+    client: TestClient, engine: Engine
+) -> None:
+    receipt = submit(client, "Gain", NORM)
+    told = {"key": "k", "verdict": "better", "delta": -0.5, "low": -0.6, "high": -0.4}
+    told |= {"num_runs": 1, "num_baseline_runs": 5, "further_runs": 0}
+    identity = {"experiment_hash": receipt.experiment_hash, "comparability_key": "k"}
+    with write_session(engine) as session:
+        # The interval moved later, which was not entered then.
+        session.add(JudgementRow.model_validate(told | identity | {"low": -0.55}))
+        record(session, LedgerKind.VERDICT, receipt.experiment_hash, told)
+    assert faults(client) == []
+    change(engine, "UPDATE judgement SET num_runs = 3")
+    assert len(faults(client)) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,6 +168,7 @@ def test_tampering_shows(client: TestClient, engine: Engine, statement: str, fau
     ("statement", "fault"),
     [
         ("UPDATE judgement SET verdict = 'worse'", "verdict of {experiment} under {key} is not"),
+        ("UPDATE judgement SET low = low - 0.1", "verdict of {experiment} under {key} is not"),
         ("DELETE FROM judgement", "verdict of {experiment} under {key} is gone."),
         ("DELETE FROM record", "record of {experiment} under {key} is gone."),
         ("UPDATE record SET lost_at = set_at", "record of {experiment} under {key} is gone."),

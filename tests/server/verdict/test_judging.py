@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from core.schema.job import JobState
 from core.schema.result import FailureKind
 from server.tables import Experiment, Job, Run, RunPurpose
+from server.verdict import judging
 from server.verdict.tables import JudgementRow, RecordRow
 from tests.server.boards import (
     BASELINE_LOSSES,
@@ -19,7 +20,7 @@ from tests.server.boards import (
     verdicts,
     work_off,
 )
-from tests.server.factories import claim, finish, register, send_failure, submit
+from tests.server.factories import claim, data_identity, finish, register, send_failure, submit
 
 GAIN = [1.5, 1.51, 1.49, 1.5, 1.5]
 """Far below the baseline's 2.0 ± 0.01."""
@@ -145,10 +146,20 @@ def test_a_row_that_is_better_by_its_counted_runs_is_tied_with_the_one_above(
     assert found == [("One", 1, False), ("Two", 2, True)]
 
 
-@pytest.mark.parametrize(("fails", "expected"), [(True, [10] * 4), (False, [5, 10, 10, 10])])
+@pytest.mark.parametrize(
+    ("fails", "rounds", "expected"),
+    # Other data is a second board, which asks for four runs besides the one that it has.
+    [(True, 2, [10] * 4), (False, 1, [9] * 4)],
+)
 def test_a_baseline_that_brings_a_board_nothing_is_given_up(
-    busy: TestClient, session: Session, fails: bool, expected: list[int]
+    busy: TestClient,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: bool,
+    rounds: int,
+    expected: list[int],
 ) -> None:
+    monkeypatch.setattr(judging, "MAX_ROUNDS", rounds)
     counts = []
     for index in range(4):
         submit(busy, f"Row {index}", {"model.dropout": 0.1 * (index + 1)})
@@ -211,6 +222,39 @@ def test_another_seed_makes_up_for_a_run_that_failed(busy: TestClient, session: 
     failed = session.exec(select(Run).where(Run.purpose == RunPurpose.VERDICT)).all()
     assert [run.seed for run in failed] == [1001, 1002, 1003, 1004, 1005]
     assert claim(busy, register(busy)) is None
+
+
+def test_another_seed_makes_up_for_a_run_on_other_data(busy: TestClient, session: Session) -> None:
+    submit(busy, "Gain", NORM)
+    for loss in (1.5, *BASELINE_LOSSES):
+        finish_next(busy, loss)
+    query = select(Run.seed).join(Job).where(Run.purpose == RunPurpose.VERDICT)
+    query = query.where(Job.only_key == data_identity("b").comparability_key("debug", 1))
+    counts = []
+    for number in range(40):
+        # Each is new, so that nobody knows its data.
+        offer = claim(busy, register(busy, f"mirror {number}"))
+        if offer is None:
+            break
+        finish(busy, offer, 1.5, validation="e")
+        session.rollback()
+        counts.append(len(session.exec(query).all()))
+    # Two for the third look, and as many again; then it is left alone.
+    assert (counts[0], counts[-1]) == (3, 5)
+    assert claim(busy, register(busy)) is None
+
+
+def test_each_board_has_a_baseline_of_its_own(busy: TestClient, session: Session) -> None:
+    keys = {letter: data_identity(letter).comparability_key("debug", 1) for letter in "be"}
+    submit(busy, "Gain", NORM)
+    finish_next(busy, 1.5)
+    offer = claim(busy, register(busy, "mirror"))
+    assert offer is not None
+    finish(busy, offer, 1.5, validation="e")
+    query = select(Job.only_key).join(Run).where(Run.purpose == RunPurpose.BASELINE)
+    waiting = session.exec(query.where(Job.state == JobState.QUEUED)).all()
+    # The mirror's run is the first of its own board, and made up for on the other.
+    assert (waiting.count(keys["b"]), waiting.count(keys["e"])) == (5, 4)
 
 
 def test_confirming_runs_go_before_new_work(busy: TestClient, session: Session) -> None:

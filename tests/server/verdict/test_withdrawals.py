@@ -2,7 +2,8 @@ from fastapi import FastAPI
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
-from server.tables import Run, RunPurpose
+from core.schema.job import JobState
+from server.tables import Job, Run, RunPurpose
 from server.verdict.tables import RecordRow
 from tests.server.boards import (
     BASELINE_LOSSES,
@@ -13,7 +14,7 @@ from tests.server.boards import (
     queueing,
     verdicts,
 )
-from tests.server.factories import submit
+from tests.server.factories import data_identity, submit
 
 
 def withdraw(client: TestClient, identity: str, author: str = "ada", reason: str = "A mistake."):
@@ -107,6 +108,9 @@ def test_a_rerun_queues_the_runs_up_to_the_next_look(client: TestClient, session
     runs = session.exec(select(Run).where(Run.purpose == RunPurpose.RERUN)).all()
     assert sorted(run.seed for run in runs) == [1001, 1002]
     assert {run.requested_by for run in runs} == {"grace"}
+    key = data_identity().comparability_key("debug", 1)
+    waiting = session.exec(select(Job.only_key).where(Job.state == JobState.QUEUED)).all()
+    assert waiting == [key, key]
     again = rerun(client, receipt.submission_id)
     assert (again.status_code, again.json()["kind"]) == (409, "nothing_to_run")
 
