@@ -1,21 +1,13 @@
 """The whole path over real processes: server, worker, submission, board; and both killed."""
 
 import json
-import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 import uuid
-from pathlib import Path
 
 import httpx
 import pytest
 
-from core.tracks import BASELINES
+from benchmarks.processes import Processes, wait_for
+from benchmarks.tiny_track import write_tiny_track
 
 SUBMISSION = """track: debug
 name: {name}
@@ -26,112 +18,11 @@ overrides: {overrides}
 
 
 @pytest.fixture
-def tracks(tmp_path):
-    """The debug track made tiny: 200 steps of 128 tokens on 300 documents."""
-    folder = tmp_path / "tracks" / "debug"
-    shutil.copytree(BASELINES / "debug", folder)
-    config = (folder / "config.yaml").read_text()
-    for before, after in (
-        ("hidden_size: 128", "hidden_size: 32"),
-        ("hidden_size: 512", "hidden_size: 64"),
-        ("tokens: 256000", "tokens: 25600"),
-        ("batch_size: 8", "batch_size: 2"),
-        ("sequence_length: 128", "sequence_length: 64"),
-        ("num_documents: 4000", "num_documents: 300"),
-        ("validation_rows: 100", "validation_rows: 20"),
-    ):
-        assert before in config
-        config = config.replace(before, after)
-    (folder / "config.yaml").write_text(config)
-    rules = folder / "track.yaml"
-    # Its data are others now.
-    rules.write_text(re.sub(r"expected_data:\n(  .*\n)+", "", rules.read_text()))
-    return folder.parent
-
-
-class Processes:
-    """A server and a worker that can be killed and started again."""
-
-    def __init__(self, folder: Path, tracks: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._folder = folder
-        self._environment = os.environ | {
-            "FIVE_DOLLAR_DATABASE_URL": f"sqlite:///{folder}/board.sqlite",
-            "FIVE_DOLLAR_PORT": str(port),
-            "FIVE_DOLLAR_TRACKS_FOLDER": str(tracks),
-            "FIVE_DOLLAR_LEASE_SECONDS": "3",
-            "FIVE_DOLLAR_QUEUES_RUNS": "false",
-            "FIVE_DOLLAR_CANARY_HOURS": "0",
-            "FIVE_DOLLAR_SERVER_URL": self.url,
-            "FIVE_DOLLAR_DIRECTORY": str(folder / "runs"),
-            "FIVE_DOLLAR_CACHE_DIRECTORY": str(folder / "cache"),
-        }
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def set(self, **settings: str) -> None:
-        """Settings of what is started from here on."""
-        self._environment |= {f"FIVE_DOLLAR_{name.upper()}": v for name, v in settings.items()}
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        log = (self._folder / "processes.log").open("ab")
-        with log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.running.append(process)
-        return process
-
-    def start_server(self) -> subprocess.Popen[bytes]:
-        process = self.start("server")
-        wait_for(lambda: self._healthy())
-        return process
-
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        return self.start("runner", "worker", "--device", "cpu", "--name", "tester")
-
-    def runner(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "runner", *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-        )
-
-    def _healthy(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/api/v1/health").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        self.running.remove(process)
-
-
-def wait_for(condition, seconds=90.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if answer := condition():
-            return answer
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s")
-
-
-@pytest.fixture
-def processes(tmp_path, tracks):
-    started = Processes(tmp_path, tracks)
+def processes(tmp_path):
+    write_tiny_track(tmp_path / "tracks")
+    started = Processes(tmp_path, tmp_path / "tracks")
     yield started
-    for process in started.running:
-        process.kill()
-        process.wait()
+    started.stop()
 
 
 def get(processes, path):
