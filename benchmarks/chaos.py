@@ -30,8 +30,8 @@ VICTIMS = ("server", "worker", "child")
 OPEN_JOBS = 3
 """That the author keeps in the queue."""
 LONGEST_PAUSE_SECONDS = 4.0
-CHILD_SECONDS = 30.0
-"""How long a training process is waited for."""
+CHILD_SECONDS = 300.0
+"""How long a training process is waited for: a worker rests for longer after each failed run."""
 PAGE = 100
 SUBMISSION = "track: debug\nname: Job {number}\nauthor: ada\nhypothesis: Nothing is lost.\n"
 

@@ -80,14 +80,17 @@ async def _invalid_request(request: Request, error: RequestValidationError) -> R
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     path = request.url.path
-    kind, message = "http_error", str(error.detail)
-    if error.status_code == 404:
+    status, kind, message = error.status_code, "http_error", str(error.detail)
+    if status == 400:
+        # FastAPI's word for a body that it could not even read.
+        status, kind, message = 422, "invalid_request", "the body is not JSON in UTF-8."
+    elif status == 404:
         kind, message = "not_found", f"there is nothing at {path}."
-    elif error.status_code == 405:
+    elif status == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         kind = "method_not_allowed"
         message = f"{request.method} is not possible at {path}; {allowed} is."
-    response = answer(request, error.status_code, ErrorBody(kind=kind, message=message))
+    response = answer(request, status, ErrorBody(kind=kind, message=message))
     response.headers.update(error.headers or {})
     return response
 

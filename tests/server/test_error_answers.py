@@ -50,6 +50,12 @@ def test_a_browser_gets_a_page_for_what_does_not_exist(client: TestClient) -> No
     error(client.get("/nothing", headers={"Accept": "application/json"}), 404, "not_found")
 
 
+def test_a_body_that_is_no_text_is_refused_as_documented(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = client.post(f"{API}/workers", content=b"\xff\xfe{", headers=headers)
+    assert "UTF-8" in error(response, 422, "invalid_request").message
+
+
 def test_a_wrong_method_names_the_right_one(client: TestClient) -> None:
     response = client.get(f"{API}/jobs/j_x/result")
     assert "POST" in error(response, 405, "method_not_allowed").message
