@@ -30,8 +30,8 @@ VICTIMS = ("server", "worker", "child")
 OPEN_JOBS = 3
 """That the author keeps in the queue."""
 LONGEST_PAUSE_SECONDS = 4.0
-CHILD_SECONDS = 300.0
-"""How long a training process is waited for: a worker rests for longer after each failed run."""
+CHILD_SECONDS = 120.0
+"""How long a training process is waited for."""
 PAGE = 100
 SUBMISSION = "track: debug\nname: Job {number}\nauthor: ada\nhypothesis: Nothing is lost.\n"
 
@@ -192,6 +192,7 @@ def main(
     with TemporaryDirectory(prefix="chaos") as folder:
         write_tiny_track(Path(folder) / "tracks")
         processes = Processes(Path(folder), Path(folder) / "tracks")
+        processes.set(rest_seconds="0.5")
         try:
             killer = Killer(processes, generator)
             author = Author(processes.url)

@@ -26,6 +26,9 @@ class RunnerSettings(BaseSettings):
     """Token files, kept between runs."""
     mirror: Path | None = None
     """YAML or JSON file that maps data sets and tokenizers of the hub to local files."""
+    rest_seconds: float = Field(default=15.0, ge=0.0, le=900.0)
+    """How long a worker leaves the queue to others after its machine failed a job; doubled with
+    each further one, up to 15 minutes."""
 
 
 def read_settings(**chosen: object) -> RunnerSettings:

@@ -48,6 +48,7 @@ def work(
         directory=settings.directory.resolve(),
         environment=local_environment(settings, None, "cuda" if found.has_cuda else "cpu"),
         once=once,
+        rest_seconds=settings.rest_seconds,
     )
     stop = StopRequest()
     stop.listen()

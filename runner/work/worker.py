@@ -24,9 +24,7 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 2.0
 SLEEP_SLICE_SECONDS = 0.25
-FAULT_SECONDS = 15.0
-"""Pause after a fault of this machine, doubled with each further one."""
-MAX_FAULT_SECONDS = 900.0
+MAX_REST_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,8 @@ class WorkerOptions:
     """Device, data and caches."""
     once: bool
     """End as soon as the queue holds nothing for this worker."""
+    rest_seconds: float
+    """Pause after a fault of this machine, doubled with each further one."""
     child_command: Sequence[str] = EXECUTE
     """Program that trains one run folder."""
     anchor_command: Sequence[str] = MEASURE
@@ -144,7 +144,7 @@ class Worker:
     def _rest_after_fault(self) -> None:
         """Leave the queue to others for a while: a machine that lacks data or a working driver
         would otherwise use up every job's attempts within seconds."""
-        seconds = min(FAULT_SECONDS * 2**self._faults, MAX_FAULT_SECONDS)
+        seconds = min(self._options.rest_seconds * 2**self._faults, MAX_REST_SECONDS)
         self._faults += 1
         if not self._options.once:
             logger.warning("this machine failed a job; the next one in %.0f s", seconds)

@@ -10,7 +10,7 @@ from runner.settings import read_settings
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("SERVER_URL", "DIRECTORY", "CACHE_DIRECTORY", "MIRROR"):
+    for name in ("SERVER_URL", "DIRECTORY", "CACHE_DIRECTORY", "MIRROR", "REST_SECONDS"):
         monkeypatch.delenv(f"FIVE_DOLLAR_{name}", raising=False)
 
 
@@ -19,6 +19,7 @@ def test_defaults_need_no_environment():
     assert settings.server_url == "http://127.0.0.1:8000"
     assert settings.directory == Path("runs")
     assert settings.mirror is None
+    assert settings.rest_seconds == 15
 
 
 def test_the_command_line_comes_before_the_environment(monkeypatch):

@@ -30,6 +30,7 @@ class Bench:
             directory=self.tmp_path,
             environment=examples.environment(self.tmp_path),
             once=once,
+            rest_seconds=20.0,
             child_command=programs.program(self.tmp_path, body),
         )
         Worker(self.client, self.hello, options, self.stop, examples.SilentDisplay()).run()
@@ -232,4 +233,4 @@ def test_the_worker_rests_longer_after_each_fault_of_its_machine(bench, server, 
         (bench.tmp_path / "runs" / f"r_{n}").write_text("a file where the run folder should be")
     server.on_call = lambda name: bench.stop.ask() if server.calls.count("claim") > 3 else None
     bench.work(once=False)
-    assert [seconds for seconds in rests if seconds >= 15] == [15, 30]
+    assert [seconds for seconds in rests if seconds >= 15] == [20, 40]
