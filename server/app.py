@@ -29,6 +29,7 @@ from server.routes import (
     pages,
     runs,
     submissions,
+    tokens,
     tracks,
     workers,
 )
@@ -73,7 +74,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.tracks = served
     app.state.engine = engine
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, health):
+    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(board.router)

@@ -41,6 +41,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in (*statuses, 422, 500, 503)}
 
 
+def guarded(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `documented`, for a route that asks for an access token."""
+    return documented(401, 403, *statuses)
+
+
 def answer(request: Request, status: int, body: ErrorBody) -> Response:
     """An error in the form that the client reads."""
     if not body.problems:
@@ -60,7 +65,9 @@ def wants_page(request: Request) -> bool:
 async def server_error(request: Request, error: ServerError) -> Response:
     """The answer to an error that the server raises on purpose."""
     body = ErrorBody(kind=error.kind, message=str(error), problems=error.problems)
-    return answer(request, error.status, body)
+    response = answer(request, error.status, body)
+    response.headers.update(error.headers)
+    return response
 
 
 async def _invalid_input(request: Request, error: InvalidInput) -> Response:

@@ -1,6 +1,10 @@
 """Errors of the server, each with the HTTP status and kind that a client sees.
 
 ServerError
+├── TokenNeeded        401  no token, or none that is valid
+├── ScopeNeeded        403  a token that is not good for this
+├── NotYours           403  a submission of another author
+├── NotYourWorker      403  a worker that another token registered
 ├── NotFound           404  no such submission, run, job, worker or track
 ├── LeaseLost          409  the report's lease is not the job's current one
 ├── ProtocolMismatch   409  worker and server speak different versions
@@ -14,7 +18,7 @@ ServerError
 `core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from core.schema.problem import Problem
@@ -26,6 +30,36 @@ class ServerError(Exception):
     status: ClassVar[int]
     kind: str
     problems: tuple[Problem, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+class TokenNeeded(ServerError):
+    """No token, or one that is unknown, expired or revoked; which of them is not said."""
+
+    status = 401
+    kind = "token_needed"
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
+class ScopeNeeded(ServerError):
+    """The token is valid, but not good for this."""
+
+    status = 403
+    kind = "scope_needed"
+
+
+class NotYours(ServerError):
+    """The submission is another author's."""
+
+    status = 403
+    kind = "not_yours"
+
+
+class NotYourWorker(ServerError):
+    """The worker was registered with another token."""
+
+    status = 403
+    kind = "not_your_worker"
 
 
 class NotFound(ServerError):

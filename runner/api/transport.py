@@ -7,11 +7,12 @@ from http import HTTPStatus
 from typing import TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from core.schema.job import ErrorBody
 from runner.errors import (
     Conflict,
+    Denied,
     LeaseLost,
     NotFound,
     ProtocolMismatch,
@@ -44,7 +45,7 @@ class Transport:
     `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
     has its key, a report its lease, and the lease of a claim whose answer was lost runs out; runs
     that a re-run has queued are not queued again.
-    `on_wait` is told why, once a call, before the first wait.
+    `on_wait` is told why, once a call, before the first wait. Every call carries the `token`.
     """
 
     def __init__(
@@ -56,13 +57,15 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         on_wait: Callable[[str], None] | None = None,
         timeout: httpx.Timeout = TIMEOUT,
+        token: SecretStr | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         self._retry_seconds = retry_seconds
         self._sleep = sleep
         self._clock = clock
         self._on_wait = on_wait
-        self._http = httpx.Client(timeout=timeout, transport=transport)
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        self._http = httpx.Client(timeout=timeout, transport=transport, headers=headers)
 
     def close(self) -> None:
         """Close all connections."""
@@ -158,6 +161,8 @@ def _accepted(response: httpx.Response) -> httpx.Response:
         ) from error
     if body.kind in ERRORS_BY_KIND:
         raise ERRORS_BY_KIND[body.kind](body.message)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise Denied(body.message)
     if status == HTTPStatus.NOT_FOUND:
         raise NotFound(body.message)
     if status == HTTPStatus.CONFLICT:
