@@ -33,6 +33,7 @@ from server.routes import (
     tracks,
     workers,
 )
+from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.tables import utc_now
 from server.templating import STATIC
@@ -67,7 +68,10 @@ def create_app(settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{API}/openapi.json",
         exception_handlers=error_handlers(),
-        middleware=[Middleware(BodyLimit)],
+        middleware=[
+            Middleware(SecurityHeaders, headers=security_headers(settings.public_url)),
+            Middleware(BodyLimit),
+        ],
         lifespan=_lifespan,
     )
     app.state.settings = settings

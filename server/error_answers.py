@@ -15,6 +15,7 @@ from core.schema.job import ErrorBody
 from core.schema.problem import Problem
 from server.errors import ServerError
 from server.pages.error import error_response
+from server.security_headers import security_headers
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
@@ -113,7 +114,10 @@ async def _database_error(request: Request, error: Exception) -> Response:
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     message = "a fault of the server, which it has logged; nothing is known to be stored."
-    return answer(request, 500, ErrorBody(kind="internal_error", message=message))
+    response = answer(request, 500, ErrorBody(kind="internal_error", message=message))
+    # Made outside every middleware.
+    response.headers.update(security_headers(request.app.state.settings.public_url))
+    return response
 
 
 def _problem(detail: dict[str, Any]) -> Problem:

@@ -89,8 +89,7 @@ def get_submission(
 def get_yaml(submission_id: str, session: ReadSession) -> Response:
     """The YAML as it was sent."""
     row = submissions.find_submission(session, submission_id)
-    headers = {"X-Content-Type-Options": "nosniff"}
-    return Response(row.yaml, media_type="application/yaml; charset=utf-8", headers=headers)
+    return Response(row.yaml, media_type="application/yaml; charset=utf-8")
 
 
 @router.post("/{submission_id}/withdraw", responses=guarded(404, 413))
