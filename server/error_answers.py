@@ -39,7 +39,7 @@ def error_handlers() -> dict[int | type[Exception], Handler]:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Error answers of a route, for the API's description; every route may answer these too."""
-    return {status: {"model": ErrorBody} for status in (*statuses, 422, 500, 503)}
+    return {status: {"model": ErrorBody} for status in (*statuses, 422, 429, 500, 503)}
 
 
 def guarded(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -13,6 +13,7 @@ ServerError
 ├── NothingToRun       409  no further run of an experiment would change anything
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
+├── TooManyRequests    429  the client has asked too much in too short a time
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
 
 `core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
@@ -123,6 +124,17 @@ class BodyTooLarge(ServerError):
 
     status = 413
     kind = "body_too_large"
+
+
+class TooManyRequests(ServerError):
+    """The client has to wait before its next request."""
+
+    status = 429
+    kind = "too_many_requests"
+
+    def __init__(self, seconds: int) -> None:
+        self.headers = {"Retry-After": str(seconds)}
+        super().__init__(f"too many requests from one client; try again in {seconds} s.")
 
 
 class ReaperDied(ServerError):

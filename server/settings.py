@@ -41,6 +41,11 @@ class ServerSettings(BaseSettings):
     access: Access = Access.OPEN
     """`open`: everybody may write, so the server listens on its own machine alone; `tokens`:
     writing needs an access token. Reading is free in both."""
+    writes_per_minute: int = Field(default=1200, ge=1, le=1_000_000)
+    """Requests that one token, or one address without a token, may make in the long run to submit,
+    to report and to administer. A worker makes five a second at most. Limits hold in `tokens`."""
+    reads_per_minute: int = Field(default=6000, ge=1, le=1_000_000)
+    """Requests that one token, or one address without a token, may make in the long run to read."""
     public_url: str = Field(default="", pattern=r"^(https?://.*[^/])?$")
     """Address that links in answers start with, without a slash at the end; empty for
     `http://host:port`."""

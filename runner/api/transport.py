@@ -101,9 +101,7 @@ class Transport:
             delay = _delay(attempt, response)
             if self._clock() + delay > deadline:
                 raise ServerUnreachable(
-                    f"The server at {self.server_url} {reason}. "
-                    "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL "
-                    "is its address."
+                    f"The server at {self.server_url} {reason}. {_remedy(response, delay)}"
                 )
             if attempt == 0 and self._on_wait:
                 self._on_wait(f"The server at {self.server_url} {reason}; trying again.")
@@ -128,7 +126,16 @@ class Transport:
             return None, "did not answer in time"
         except (httpx.TransportError, httpx.InvalidURL) as error:
             return None, f"cannot be reached ({error})"
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            return response, "asks for fewer requests"
         return response, f"is not ready (status {response.status_code})"
+
+
+def _remedy(response: httpx.Response | None, delay: float) -> str:
+    """What to do about a server that gave no answer in time."""
+    if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"Try again in {delay:.0f} s."
+    return "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL is its address."
 
 
 def parse(response: httpx.Response, model: type[Answer]) -> Answer:

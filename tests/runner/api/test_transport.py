@@ -171,3 +171,10 @@ def test_without_a_token_nothing_is_carried():
     network = Network(httpx.Response(200))
     network.transport().get("/queue")
     assert "Authorization" not in network.requests[0].headers
+
+
+def test_a_server_that_wants_fewer_requests_is_not_called_away():
+    network = Network(httpx.Response(429, headers={"Retry-After": "7"}))
+    with pytest.raises(ServerUnreachable, match=r"asks for fewer requests\. Try again in 7 s"):
+        network.transport(retry_seconds=20.0).get("/queue")
+    assert network.delays == [7.0, 7.0]
