@@ -53,7 +53,8 @@ def read_settings(**chosen: object) -> RunnerSettings:
         name = str(first["loc"][0])
         if name == "token":
             # Neither the value nor the error that holds it may reach a log.
-            message = f"FIVE_DOLLAR_TOKEN is not a token: {first['msg']}."
+            reason = first["msg"].removeprefix("Value error, ")
+            message = f"FIVE_DOLLAR_TOKEN is not a token: {reason}."
             raise BadSettings(message) from None
         reason = f"{first['msg']}."
         if name == "server_url":

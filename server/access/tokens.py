@@ -1,6 +1,7 @@
 """Access tokens: made once, kept as a hash, and known again by it."""
 
 import hashlib
+import logging
 import secrets
 from datetime import datetime, timedelta
 
@@ -19,6 +20,8 @@ SECRET_BYTES = 32
 LAST_USE_INTERVAL = timedelta(minutes=1)
 """The last use is written down no more often, so that reports stay cheap."""
 
+logger = logging.getLogger(__name__)
+
 
 def issue(session: Session, request: TokenRequest) -> NewToken:
     """Make a token; nobody can read its secret again."""
@@ -36,6 +39,7 @@ def issue(session: Session, request: TokenRequest) -> NewToken:
     )
     session.add(row)
     session.flush()
+    logger.info("token made", extra={"token_id": row.id})
     return NewToken(token=secret, status=_status(row))
 
 
@@ -51,6 +55,7 @@ def revoke(session: Session, token_id: str) -> TokenStatus:
     if row.revoked_at is None:
         row.revoked_at = utc_now()
         session.flush()
+        logger.info("token revoked", extra={"token_id": row.id})
     return _status(row)
 
 
