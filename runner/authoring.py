@@ -33,12 +33,20 @@ FOLLOWED_LINES = 2000
 
 def open_client(settings: RunnerSettings) -> AuthorClient:
     """A client of the configured server, which waits 20 s for it."""
-    return AuthorClient(Transport(settings.server_url, RETRY_SECONDS, on_wait=_say))
+    return AuthorClient(
+        Transport(settings.server_url, RETRY_SECONDS, on_wait=_say, token=settings.token)
+    )
 
 
 def open_patient_client(settings: RunnerSettings) -> AuthorClient:
     """A client that waits ten minutes, for watching what the server was seen to have."""
-    return AuthorClient(Transport(settings.server_url, PATIENT_RETRY_SECONDS, on_wait=_say))
+    return AuthorClient(
+        Transport(settings.server_url, PATIENT_RETRY_SECONDS, on_wait=_say, token=settings.token)
+    )
+
+
+def _transport(settings: RunnerSettings, retry_seconds: float) -> Transport:
+    return Transport(settings.server_url, retry_seconds, on_wait=_say, token=settings.token)
 
 
 def _say(message: str) -> None:
@@ -84,8 +92,8 @@ def submit_file(
     return client.submit(read_submission_file(path), secrets.token_urlsafe(24)), proposal
 
 
-def read_request(model: type[Request], **values: str) -> Request:
-    """What an author asks for, validated as the server will.
+def read_request(model: type[Request], **values: object) -> Request:
+    """What somebody asks for, validated as the server will.
 
     Raises:
         InvalidInput: with every problem.

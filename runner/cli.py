@@ -7,7 +7,7 @@ Exit statuses are those of `runner.exit_codes`; errors become messages in
 import typer
 
 from runner.command_group import CommandGroup
-from runner.commands import author, ledger, local, machine, reader, reproduce
+from runner.commands import author, ledger, local, machine, reader, reproduce, token
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Submit config diffs to the Five-Dollar LLM leaderboard, or train them yourself.",
     epilog="Exit status: 0 done, 1 fault of machine or server, 2 wrong usage, 3 input refused, "
     "4 server unreachable, 5 not found, 6 run failed, 7 too late, in use, or versions or "
-    "data differ, 130 interrupted.",
+    "data differ, 8 no token or not one for this, 130 interrupted.",
 )
 
 app.command()(author.check)
@@ -37,6 +37,7 @@ app.command()(reproduce.reproduce)
 app.command()(machine.worker)
 app.command()(machine.serve)
 app.command()(machine.demo)
+app.add_typer(token.token, name="token")
 
 
 @app.command()

@@ -114,8 +114,9 @@ class Demo:
         url = f"http://{HOST}:{port}"
         database = sqlite_address(self._folder / "board.sqlite")
         environment = server_environment(HOST, port, database)
+        own = {"FIVE_DOLLAR_PUBLIC_URL": "", "FIVE_DOLLAR_ACCESS": "open"}
         server = stack.enter_context(
-            self._service("server", server_command(), {**environment, "FIVE_DOLLAR_PUBLIC_URL": ""})
+            self._service("server", server_command(), {**environment, **own})
         )
         command = [sys.executable, "-m", "runner", "worker", "--name", "demo", "--device", "cpu"]
         worker = stack.enter_context(

@@ -4,6 +4,7 @@ RunnerError
 ├── ServerUnreachable     no connection, or no answer in time, after retries
 ├── ServerFault           the server answered, but not as the API says
 ├── Refused               the server understood and declined; lists all problems
+├── Denied                no access token, or none that is good for this
 ├── Conflict              what was asked for is too late, such as cancelling an ended run
 ├── NotFound              no such file, submission, run, job or track
 ├── LeaseLost             the job now belongs to another worker, or to none
@@ -57,6 +58,12 @@ class Refused(RunnerError):
         texts = [problem.text() for problem in self.problems]
         lines = [f"  {text}" for text in texts if text not in message]
         super().__init__("\n".join([message, *lines]))
+
+
+class Denied(RunnerError):
+    """The server wants an access token, or one that is good for more."""
+
+    exit_code = ExitCode.DENIED
 
 
 class Conflict(RunnerError):

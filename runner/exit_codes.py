@@ -22,5 +22,7 @@ class ExitCode(IntEnum):
     """A run ended without a result."""
     CONFLICT = 7
     """Another process works in this folder, the run has ended, or versions or data differ."""
+    DENIED = 8
+    """The server wants an access token, or another one."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; what can be resumed was saved."""

@@ -33,7 +33,7 @@ class NearestAnswer:
 def open_quick_client(settings: RunnerSettings) -> AuthorClient:
     """A client that asks once."""
     timeout = httpx.Timeout(ASK_SECONDS)
-    return AuthorClient(Transport(settings.server_url, retry_seconds=0.0, timeout=timeout))
+    return AuthorClient(Transport(settings.server_url, 0.0, timeout=timeout, token=settings.token))
 
 
 def ask_for_nearest(

@@ -1,10 +1,12 @@
 """Addresses and folders of this machine, from environment variables."""
 
+import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.schema.access import TOKEN
 from runner.errors import BadSettings
 
 
@@ -16,10 +18,13 @@ class RunnerSettings(BaseSettings):
         env_ignore_empty=True,
         frozen=True,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
     server_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^/\s]+")
     """Address of the server."""
+    token: SecretStr | None = None
+    """Access token that every request carries; none for a server that is open."""
     directory: Path = Path("runs")
     """Folder of run folders: checkpoints, logs, metrics and results."""
     cache_directory: Path = Path.home() / ".cache" / "five-dollar-llm"
@@ -29,6 +34,13 @@ class RunnerSettings(BaseSettings):
     rest_seconds: float = Field(default=15.0, ge=0.0, le=900.0)
     """How long a worker leaves the queue to others after its machine failed a job; doubled with
     each further one, up to 15 minutes."""
+
+    @field_validator("token")
+    @classmethod
+    def _looks_like_a_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(TOKEN, value.get_secret_value()):
+            raise ValueError("a token is fdl_ and 43 letters, digits, dashes and underscores")
+        return value
 
 
 def read_settings(**chosen: object) -> RunnerSettings:
@@ -42,6 +54,11 @@ def read_settings(**chosen: object) -> RunnerSettings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
+        if name == "token":
+            # Neither the value nor the error that holds it may reach a log.
+            reason = first["msg"].removeprefix("Value error, ")
+            message = f"FIVE_DOLLAR_TOKEN is not a token: {reason}."
+            raise BadSettings(message) from None
         reason = f"{first['msg']}."
         if name == "server_url":
             reason = "it must start with http:// or https://, such as http://127.0.0.1:8000."

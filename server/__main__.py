@@ -1,7 +1,9 @@
-"""`python -m server`: the whole server in one process."""
+"""`python -m server`: the whole server in one process; `python -m server token`: a first token."""
 
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
@@ -10,30 +12,65 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import InvalidInput
+from core.schema.access import DEFAULT_TOKEN_DAYS, Scope, TokenRequest
+from server.access.tokens import issue
 from server.app import create_app
+from server.database import create_engine, upgrade, write_session
 from server.log_setup import set_up_logging
 from server.settings import ServerSettings
 
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 10
 
+command_line = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+@command_line.callback(invoke_without_command=True)
+def serve_unless_asked(context: typer.Context) -> None:
+    """Serve; or, on the server's machine, make an access token."""
+    if context.invoked_subcommand is None:
+        main()
+
+
+@command_line.command()
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is.")],
+    scope: Annotated[Scope, typer.Option(help="What it is good for.")] = Scope.ADMIN,
+    days: Annotated[int, typer.Option(help="Days until it expires.")] = DEFAULT_TOKEN_DAYS,
+) -> None:
+    """Make an access token in the configured database, and print it this once."""
+    settings = read_settings()
+    try:
+        request = TokenRequest(name=name, scope=scope, days=days)
+    except ValidationError as error:
+        details = error.errors()
+        _refuse("\n".join(f"{d['loc'][0]}: {d['input']!r}: {d['msg']}." for d in details))
+    with _refused_database():
+        engine = create_engine(settings.database_url)
+        upgrade(engine)
+        with write_session(engine) as session:
+            made = issue(session, request)
+        engine.dispose()
+    typer.echo(made.token)
+    status = made.status
+    typer.echo(
+        f"This is shown once: token {status.token_id} of {status.name}, scope {status.scope}, "
+        f"until {status.expires_at:%Y-%m-%d}.",
+        err=True,
+    )
+
 
 def main() -> None:
     """Serve until interrupted; what cannot be served ends with status 2 and says why."""
     set_up_logging()
+    settings = read_settings()
     try:
-        settings = ServerSettings()
-    except ValidationError as error:
-        _refuse(_setting_problems(error))
-    try:
-        app = create_app(settings)
+        with _refused_database():
+            app = create_app(settings)
     except InvalidInput as error:
         _refuse(f"The tracks cannot be read:\n{error}")
-    except CommandError as error:
-        _refuse(f"The database is of a newer version of the project ({error}); update the server.")
-    except (SQLAlchemyError, OSError) as error:
-        reason = getattr(error, "orig", None) or error
-        _refuse(f"The database cannot be opened ({reason}); check FIVE_DOLLAR_DATABASE_URL.")
     uvicorn.run(
         app,
         host=settings.host,
@@ -41,6 +78,26 @@ def main() -> None:
         log_config=None,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+
+
+def read_settings() -> ServerSettings:
+    """The settings of the environment; wrong ones end the process and are named."""
+    try:
+        return ServerSettings()
+    except ValidationError as error:
+        _refuse(_setting_problems(error))
+
+
+@contextmanager
+def _refused_database() -> Iterator[None]:
+    """End the process with the reason where the database cannot be used."""
+    try:
+        yield
+    except CommandError as error:
+        _refuse(f"The database is of a newer version of the project ({error}); update the server.")
+    except (SQLAlchemyError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        _refuse(f"The database cannot be opened ({reason}); check FIVE_DOLLAR_DATABASE_URL.")
 
 
 def _setting_problems(error: ValidationError) -> str:
@@ -57,4 +114,4 @@ def _refuse(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    command_line()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.middleware import Middleware
@@ -13,6 +13,7 @@ from core.errors import InvalidInput
 from core.schema.problem import Problem
 from core.tracks import load_tracks
 from core.version import code_commit
+from server.access.rate_limit import RateLimits, limit_rate
 from server.baselines import import_baselines
 from server.body_limit import BodyLimit
 from server.database import create_engine, upgrade, write_session
@@ -29,9 +30,11 @@ from server.routes import (
     pages,
     runs,
     submissions,
+    tokens,
     tracks,
     workers,
 )
+from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.tables import utc_now
 from server.templating import STATIC
@@ -66,18 +69,22 @@ def create_app(settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{API}/openapi.json",
         exception_handlers=error_handlers(),
-        middleware=[Middleware(BodyLimit)],
+        middleware=[
+            Middleware(SecurityHeaders, headers=security_headers(settings.public_url)),
+            Middleware(BodyLimit),
+        ],
         lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.tracks = served
     app.state.engine = engine
+    app.state.rate_limits = RateLimits(settings)
+    limited = [Depends(limit_rate)]
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, health):
+    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
         api.include_router(routes.router)
-    app.include_router(api)
-    app.include_router(board.router)
-    app.include_router(pages.router)
+    for router in (api, board.router, pages.router):
+        app.include_router(router, dependencies=limited)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 

@@ -15,6 +15,7 @@ from core.schema.job import ErrorBody
 from core.schema.problem import Problem
 from server.errors import ServerError
 from server.pages.error import error_response
+from server.security_headers import security_headers
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
@@ -38,7 +39,12 @@ def error_handlers() -> dict[int | type[Exception], Handler]:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Error answers of a route, for the API's description; every route may answer these too."""
-    return {status: {"model": ErrorBody} for status in (*statuses, 422, 500, 503)}
+    return {status: {"model": ErrorBody} for status in (*statuses, 422, 429, 500, 503)}
+
+
+def guarded(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `documented`, for a route that asks for an access token."""
+    return documented(401, 403, *statuses)
 
 
 def answer(request: Request, status: int, body: ErrorBody) -> Response:
@@ -60,7 +66,9 @@ def wants_page(request: Request) -> bool:
 async def server_error(request: Request, error: ServerError) -> Response:
     """The answer to an error that the server raises on purpose."""
     body = ErrorBody(kind=error.kind, message=str(error), problems=error.problems)
-    return answer(request, error.status, body)
+    response = answer(request, error.status, body)
+    response.headers.update(error.headers)
+    return response
 
 
 async def _invalid_input(request: Request, error: InvalidInput) -> Response:
@@ -109,7 +117,10 @@ async def _database_error(request: Request, error: Exception) -> Response:
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     message = "a fault of the server, which it has logged; nothing is known to be stored."
-    return answer(request, 500, ErrorBody(kind="internal_error", message=message))
+    response = answer(request, 500, ErrorBody(kind="internal_error", message=message))
+    # Made outside every middleware.
+    response.headers.update(security_headers(request.app.state.settings.public_url))
+    return response
 
 
 def _problem(detail: dict[str, Any]) -> Problem:

@@ -1,6 +1,10 @@
 """Errors of the server, each with the HTTP status and kind that a client sees.
 
 ServerError
+├── TokenNeeded        401  no token, or none that is valid
+├── ScopeNeeded        403  a token that is not good for this
+├── NotYours           403  a submission of another author
+├── NotYourWorker      403  a worker that another token registered
 ├── NotFound           404  no such submission, run, job, worker or track
 ├── LeaseLost          409  the report's lease is not the job's current one
 ├── ProtocolMismatch   409  worker and server speak different versions
@@ -9,12 +13,13 @@ ServerError
 ├── NothingToRun       409  no further run of an experiment would change anything
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
+├── TooManyRequests    429  the client has asked too much in too short a time
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
 
 `core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from core.schema.problem import Problem
@@ -26,6 +31,36 @@ class ServerError(Exception):
     status: ClassVar[int]
     kind: str
     problems: tuple[Problem, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+class TokenNeeded(ServerError):
+    """No token, or one that is unknown, expired or revoked; which of them is not said."""
+
+    status = 401
+    kind = "token_needed"
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
+class ScopeNeeded(ServerError):
+    """The token is valid, but not good for this."""
+
+    status = 403
+    kind = "scope_needed"
+
+
+class NotYours(ServerError):
+    """The submission is another author's."""
+
+    status = 403
+    kind = "not_yours"
+
+
+class NotYourWorker(ServerError):
+    """The worker was registered with another token."""
+
+    status = 403
+    kind = "not_your_worker"
 
 
 class NotFound(ServerError):
@@ -89,6 +124,17 @@ class BodyTooLarge(ServerError):
 
     status = 413
     kind = "body_too_large"
+
+
+class TooManyRequests(ServerError):
+    """The client has to wait before its next request."""
+
+    status = 429
+    kind = "too_many_requests"
+
+    def __init__(self, seconds: int) -> None:
+        self.headers = {"Retry-After": str(seconds)}
+        super().__init__(f"too many requests from one client; try again in {seconds} s.")
 
 
 class ReaperDied(ServerError):

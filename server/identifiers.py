@@ -6,8 +6,8 @@ from typing import Literal
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-def new_id(kind: Literal["s", "r", "j", "w"]) -> str:
-    """A name such as `s_4k7m2q5xwp`, for a submission, run, job or worker."""
+def new_id(kind: Literal["s", "r", "j", "w", "t"]) -> str:
+    """A name such as `s_4k7m2q5xwp`, for a submission, run, job, worker or token."""
     return f"{kind}_" + "".join(secrets.choice(ALPHABET) for _ in range(10))
 
 

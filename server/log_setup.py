@@ -7,6 +7,7 @@ ID_NAMES = (
     "run_id",
     "job_id",
     "worker_id",
+    "token_id",
     "track",
     "attempt",
     "state",

@@ -1,13 +1,24 @@
 """What the person who runs the server may set, as `FIVE_DOLLAR_...` environment variables."""
 
+from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.tracks import BASELINES
+
+
+class Access(StrEnum):
+    """Whom the server asks who they are."""
+
+    OPEN = "open"
+    """Nobody: for one machine."""
+    TOKENS = "tokens"
+    """Everybody who writes."""
 
 
 class ServerSettings(BaseSettings):
@@ -27,6 +38,14 @@ class ServerSettings(BaseSettings):
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """Port to listen on."""
+    access: Access = Access.OPEN
+    """`open`: everybody may write, so the server listens on its own machine alone; `tokens`:
+    writing needs an access token. Reading is free in both."""
+    writes_per_minute: int = Field(default=1200, ge=1, le=1_000_000)
+    """Requests that one token, or one address without a token, may make in the long run to submit,
+    to report and to administer. A worker makes five a second at most. Limits hold in `tokens`."""
+    reads_per_minute: int = Field(default=6000, ge=1, le=1_000_000)
+    """Requests that one token, or one address without a token, may make in the long run to read."""
     public_url: str = Field(default="", pattern=r"^(https?://.*[^/])?$")
     """Address that links in answers start with, without a slash at the end; empty for
     `http://host:port`."""
@@ -58,7 +77,26 @@ class ServerSettings(BaseSettings):
             )
         return value
 
+    @field_validator("access")
+    @classmethod
+    def _lets_nobody_in(cls, value: Access, info: ValidationInfo) -> Access:
+        host = info.data.get("host", "")
+        if value is Access.OPEN and host and not _is_loopback(host):
+            raise ValueError(
+                f"everybody who reaches {host} could submit and report results. Make a first token "
+                "with `python -m server token NAME` and set FIVE_DOLLAR_ACCESS=tokens, or listen "
+                "on this machine alone with FIVE_DOLLAR_HOST=127.0.0.1"
+            )
+        return value
+
     @property
     def base_url(self) -> str:
         """Address that links in answers start with, without a slash at the end."""
         return self.public_url or f"http://{self.host}:{self.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -15,6 +15,7 @@ from core.schema.job import JobState, SubmissionReceipt
 from core.schema.ledger import LedgerKind
 from core.schema.problem import Problem
 from core.schema.track import Track
+from server.access.caller import Caller, require_author
 from server.database import read_session, write
 from server.errors import KeyReused, NotFound
 from server.experiments import ensure_experiment, first_of_experiment, stored_config
@@ -29,7 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 def accept(
-    engine: Engine, tracks: Mapping[str, Track], text: bytes, key: str, base_url: str
+    engine: Engine,
+    tracks: Mapping[str, Track],
+    text: bytes,
+    key: str,
+    base_url: str,
+    caller: Caller,
 ) -> tuple[SubmissionReceipt, bool]:
     """Validate and queue a submission; the receipt, and whether it is new.
 
@@ -37,6 +43,7 @@ def accept(
         text: the YAML as it was sent.
         key: the author's idempotency key; the same key again queues nothing.
         base_url: where links in the receipt start.
+        caller: who sends it, and so may be its author.
 
     Raises:
         InvalidInput: the submission is refused, with every problem.
@@ -44,8 +51,10 @@ def accept(
     """
     with read_session(engine) as session:
         if earlier := _of_key(session, key, text):
+            require_author(caller, earlier.author)
             return _receipt(session, earlier, base_url), False
         document = read_submission(text, tracks)
+        require_author(caller, document.submission.author, document.lines.get(("author",)))
         parent = _parent(session, document, tracks)
     proposal = propose(document, tracks, parent)
 

@@ -13,14 +13,8 @@ from server.pages.page import Page
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "form-action 'self'; object-src 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
-"""Sent with every page: no script, style or image from anywhere else, and none in the page."""
+HEADERS = {"Cache-Control": "no-cache"}
+"""Sent with every page, beside those of `server.security_headers`."""
 
 FILTERS = {
     "loss": formatting.loss,

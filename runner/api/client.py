@@ -1,4 +1,4 @@
-"""The server's API as typed calls: `AuthorClient` for people, `WorkerClient` for workers."""
+"""The server's API as typed calls: one client each for authors, workers and administrators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from core.schema.access import NewToken, TokenList, TokenRequest, TokenStatus
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import (
     FailureReport,
@@ -186,6 +187,22 @@ class AuthorClient(Client):
 
     def _read(self, path: str, **query: str) -> Answer:
         return Answer(self._transport.get(path, **query))
+
+
+class AdminClient(Client):
+    """What an administrator asks. Every call raises the errors of `runner.errors`."""
+
+    def create_token(self, request: TokenRequest) -> NewToken:
+        """Make an access token."""
+        return parse(self._transport.post("/tokens", request), NewToken)
+
+    def tokens(self) -> TokenList:
+        """All tokens, without secrets."""
+        return parse(self._transport.get("/tokens"), TokenList)
+
+    def revoke_token(self, token_id: str) -> TokenStatus:
+        """End a token at once."""
+        return parse(self._transport.post(f"/tokens/{_segment(token_id)}/revoke"), TokenStatus)
 
 
 def _segment(text: str) -> str:

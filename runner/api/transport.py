@@ -7,11 +7,12 @@ from http import HTTPStatus
 from typing import TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from core.schema.job import ErrorBody
 from runner.errors import (
     Conflict,
+    Denied,
     LeaseLost,
     NotFound,
     ProtocolMismatch,
@@ -44,7 +45,7 @@ class Transport:
     `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
     has its key, a report its lease, and the lease of a claim whose answer was lost runs out; runs
     that a re-run has queued are not queued again.
-    `on_wait` is told why, once a call, before the first wait.
+    `on_wait` is told why, once a call, before the first wait. Every call carries the `token`.
     """
 
     def __init__(
@@ -56,13 +57,15 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         on_wait: Callable[[str], None] | None = None,
         timeout: httpx.Timeout = TIMEOUT,
+        token: SecretStr | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         self._retry_seconds = retry_seconds
         self._sleep = sleep
         self._clock = clock
         self._on_wait = on_wait
-        self._http = httpx.Client(timeout=timeout, transport=transport)
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        self._http = httpx.Client(timeout=timeout, transport=transport, headers=headers)
 
     def close(self) -> None:
         """Close all connections."""
@@ -98,9 +101,7 @@ class Transport:
             delay = _delay(attempt, response)
             if self._clock() + delay > deadline:
                 raise ServerUnreachable(
-                    f"The server at {self.server_url} {reason}. "
-                    "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL "
-                    "is its address."
+                    f"The server at {self.server_url} {reason}. {_remedy(response, delay)}"
                 )
             if attempt == 0 and self._on_wait:
                 self._on_wait(f"The server at {self.server_url} {reason}; trying again.")
@@ -125,7 +126,16 @@ class Transport:
             return None, "did not answer in time"
         except (httpx.TransportError, httpx.InvalidURL) as error:
             return None, f"cannot be reached ({error})"
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            return response, "asks for fewer requests"
         return response, f"is not ready (status {response.status_code})"
+
+
+def _remedy(response: httpx.Response | None, delay: float) -> str:
+    """What to do about a server that gave no answer in time."""
+    if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"Try again in {delay:.0f} s."
+    return "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL is its address."
 
 
 def parse(response: httpx.Response, model: type[Answer]) -> Answer:
@@ -158,6 +168,8 @@ def _accepted(response: httpx.Response) -> httpx.Response:
         ) from error
     if body.kind in ERRORS_BY_KIND:
         raise ERRORS_BY_KIND[body.kind](body.message)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise Denied(body.message)
     if status == HTTPStatus.NOT_FOUND:
         raise NotFound(body.message)
     if status == HTTPStatus.CONFLICT:

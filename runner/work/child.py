@@ -13,6 +13,13 @@ from runner.runs.run_folder import Failure, RunFolder
 
 EXECUTE = (sys.executable, "-m", "runner.execute")
 VMSTAT = Path("/proc/vmstat")
+TOKEN_VARIABLE = "FIVE_DOLLAR_TOKEN"
+
+
+def child_environment() -> dict[str, str]:
+    """This process's environment without the access token, which training has no use for."""
+    kept = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    return kept | {"PYTHONUNBUFFERED": "1"}
 
 
 class Child:
@@ -29,7 +36,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=child_environment(),
             )
 
     @property

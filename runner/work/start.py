@@ -30,6 +30,7 @@ def work(
     Raises:
         BadSettings: no file can be written to one of the folders.
         InvalidInput: the mirror file cannot be read.
+        Denied: the server wants another access token.
         ProtocolMismatch: worker and server are of different versions.
         ServerUnreachable: the server has been away for an hour.
     """
@@ -52,7 +53,7 @@ def work(
     )
     stop = StopRequest()
     stop.listen()
-    transport = Transport(settings.server_url, RETRY_SECONDS)
+    transport = Transport(settings.server_url, RETRY_SECONDS, token=settings.token)
     with WorkerClient(transport) as client, open_display(console) as display:
         Worker(client, hello, options, stop, display).run()
 

@@ -11,7 +11,14 @@ from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
 from core.schema.result import FailureKind
 from core.train.environment import RunEnvironment
 from runner.api.client import WorkerClient
-from runner.errors import NotFound, ProtocolMismatch, RunnerError, ServerFault, ServerUnreachable
+from runner.errors import (
+    Denied,
+    NotFound,
+    ProtocolMismatch,
+    RunnerError,
+    ServerFault,
+    ServerUnreachable,
+)
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display
@@ -73,6 +80,7 @@ class Worker:
         """Work until told to stop, or, with `once`, until nothing is left.
 
         Raises:
+            Denied: the server wants another access token.
             ProtocolMismatch: the server speaks another version.
             NotFound: the server's address leads to something else.
             ServerUnreachable: the server has been away for an hour.
@@ -125,7 +133,7 @@ class Worker:
         )
         try:
             outcome = self._attempt(offer, registration)
-        except ProtocolMismatch:
+        except (ProtocolMismatch, Denied):
             raise
         except Exception as error:
             logger.exception("job %s failed inside the worker", offer.job_id, extra=ids)

@@ -6,7 +6,8 @@ from alembic import context
 from sqlalchemy import Connection, Enum, TypeDecorator
 from sqlmodel import SQLModel
 
-from server.canary import tables as canary_tables  # noqa: F401 -- fills the metadata
+from server.access import tables as access_tables  # noqa: F401 -- fills the metadata
+from server.canary import tables as canary_tables  # noqa: F401
 from server.database import create_engine
 from server.idle import tables as idle_tables  # noqa: F401
 from server.ledger import tables as ledger_tables  # noqa: F401

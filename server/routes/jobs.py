@@ -12,13 +12,15 @@ from core.schema.job import (
     ResultReport,
 )
 from server import lease, reports
+from server.access.requirement import Reporter
+from server.access.worker_tokens import require_lease_holder
 from server.database import write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
-from server.error_answers import documented
+from server.error_answers import documented, guarded
 from server.queue_listing import Queue, list_queue
 
 router = APIRouter(tags=["jobs"])
-REPORT_ERRORS = documented(404, 409, 413)
+REPORT_ERRORS = guarded(404, 409, 413)
 
 
 @router.get("/queue", responses=documented())
@@ -29,48 +31,70 @@ def get_queue(session: ReadSession) -> Queue:
 
 @router.post("/jobs/{job_id}/heartbeat", responses=REPORT_ERRORS)
 def heartbeat(
-    job_id: str, report: Heartbeat, database: Database, settings: Settings
+    job_id: str, report: Heartbeat, caller: Reporter, database: Database, settings: Settings
 ) -> HeartbeatReply:
     """Renew a lease, tell the progress, and hear whether to stop."""
     with write_session(database) as session:
+        require_lease_holder(session, caller, job_id, report.lease_token)
         cancel = lease.heartbeat(session, job_id, report, settings.lease_seconds)
     return HeartbeatReply(cancel=cancel)
 
 
 @router.post("/jobs/{job_id}/metrics", status_code=204, responses=REPORT_ERRORS)
-def add_metrics(job_id: str, batch: MetricBatch, database: Database, settings: Settings) -> None:
+def add_metrics(
+    job_id: str, batch: MetricBatch, caller: Reporter, database: Database, settings: Settings
+) -> None:
     """Store metric points; a step that is stored already stays as it is."""
     with write_session(database) as session:
+        require_lease_holder(session, caller, job_id, batch.lease_token)
         reports.store_metrics(session, job_id, batch, settings.lease_seconds)
 
 
 @router.post("/jobs/{job_id}/log", status_code=204, responses=REPORT_ERRORS)
-def add_log(job_id: str, chunk: LogChunk, database: Database, settings: Settings) -> None:
+def add_log(
+    job_id: str, chunk: LogChunk, caller: Reporter, database: Database, settings: Settings
+) -> None:
     """Store a piece of the log; what is stored already stays as it is."""
     with write_session(database) as session:
+        require_lease_holder(session, caller, job_id, chunk.lease_token)
         reports.store_log(session, job_id, chunk, settings.lease_seconds)
 
 
 @router.post("/jobs/{job_id}/result", status_code=204, responses=REPORT_ERRORS)
 def add_result(
-    job_id: str, report: ResultReport, database: Database, settings: Settings, tracks: Tracks
+    job_id: str,
+    report: ResultReport,
+    caller: Reporter,
+    database: Database,
+    settings: Settings,
+    tracks: Tracks,
 ) -> None:
     """End a run with its result; the same again changes nothing."""
     with write_session(database) as session:
+        require_lease_holder(session, caller, job_id, report.lease_token)
         reports.store_result(session, job_id, report, tracks, settings)
 
 
 @router.post("/jobs/{job_id}/failure", status_code=204, responses=REPORT_ERRORS)
 def add_failure(
-    job_id: str, report: FailureReport, database: Database, settings: Settings, tracks: Tracks
+    job_id: str,
+    report: FailureReport,
+    caller: Reporter,
+    database: Database,
+    settings: Settings,
+    tracks: Tracks,
 ) -> None:
     """End an attempt with a failure; the same again changes nothing."""
     with write_session(database) as session:
+        require_lease_holder(session, caller, job_id, report.lease_token)
         reports.store_failure(session, job_id, report, tracks, settings)
 
 
 @router.post("/jobs/{job_id}/release", status_code=204, responses=REPORT_ERRORS)
-def release(job_id: str, report: LeaseReturn, database: Database, settings: Settings) -> None:
+def release(
+    job_id: str, report: LeaseReturn, caller: Reporter, database: Database, settings: Settings
+) -> None:
     """Hand an unfinished job back to the queue; the same again changes nothing."""
     with write_session(database) as session:
+        require_lease_holder(session, caller, job_id, report.lease_token)
         lease.give_back(session, job_id, report.lease_token, settings.lease_seconds)

@@ -53,4 +53,4 @@ def get_log(
     """The last lines of the newest attempt's log, as plain text."""
     runs.find_run(session, run_id)
     text = "".join(f"{line}\n" for line in log_tail(session, run_id, tail))
-    return PlainTextResponse(text, headers={"X-Content-Type-Options": "nosniff"})
+    return PlainTextResponse(text)

@@ -7,9 +7,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from core.schema.job import RunStatus, SubmissionReceipt
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from server import job_queue, submissions
+from server.access.caller import require_author
+from server.access.requirement import Submitter
 from server.database import write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
-from server.error_answers import documented
+from server.error_answers import documented, guarded
+from server.errors import NotYours
 from server.runs import run_status
 from server.submission_views import (
     SubmissionDetail,
@@ -33,7 +36,7 @@ async def _body(request: Request) -> bytes:
     "",
     status_code=201,
     responses={
-        **documented(409, 413),
+        **guarded(409, 413),
         200: {"model": SubmissionReceipt, "description": "Accepted before, under this key."},
     },
     openapi_extra={
@@ -46,13 +49,14 @@ async def _body(request: Request) -> bytes:
 def submit(
     text: Annotated[bytes, Depends(_body)],
     key: Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[A-Za-z0-9_-]{8,80}$")],
+    caller: Submitter,
     database: Database,
     tracks: Tracks,
     settings: Settings,
     response: Response,
 ) -> SubmissionReceipt:
     """Queue a submission, written in YAML; the same key again queues nothing."""
-    receipt, is_new = submissions.accept(database, tracks, text, key, settings.base_url)
+    receipt, is_new = submissions.accept(database, tracks, text, key, settings.base_url, caller)
     response.status_code = 201 if is_new else 200
     return receipt
 
@@ -85,38 +89,48 @@ def get_submission(
 def get_yaml(submission_id: str, session: ReadSession) -> Response:
     """The YAML as it was sent."""
     row = submissions.find_submission(session, submission_id)
-    headers = {"X-Content-Type-Options": "nosniff"}
-    return Response(row.yaml, media_type="application/yaml; charset=utf-8", headers=headers)
+    return Response(row.yaml, media_type="application/yaml; charset=utf-8")
 
 
-@router.post("/{submission_id}/withdraw", responses=documented(404, 413))
+@router.post("/{submission_id}/withdraw", responses=guarded(404, 413))
 def withdraw_submission(
     submission_id: str,
     request: WithdrawalRequest,
+    caller: Submitter,
     database: Database,
     tracks: Tracks,
     settings: Settings,
 ) -> RunStatus:
     """Take a submission back: it stays visible, with the reason, and no longer counts."""
+    require_author(caller, request.author)
     with write_session(database) as session:
         row = withdraw(session, tracks, submission_id, request)
         return run_status(session, row.run_id, settings.base_url)
 
 
-@router.post("/{submission_id}/rerun", status_code=201, responses=documented(404, 409, 413))
+@router.post("/{submission_id}/rerun", status_code=201, responses=guarded(404, 409, 413))
 def rerun_submission(
-    submission_id: str, request: RerunRequest, database: Database, tracks: Tracks
+    submission_id: str,
+    request: RerunRequest,
+    caller: Submitter,
+    database: Database,
+    tracks: Tracks,
 ) -> RerunReceipt:
     """Queue as many further runs as the next verdict needs."""
+    require_author(caller, request.author)
     with write_session(database) as session:
         return ask_for_rerun(session, tracks, submission_id, request)
 
 
-@router.post("/{submission_id}/cancel", responses=documented(404, 409))
-def cancel(submission_id: str, database: Database, settings: Settings) -> RunStatus:
+@router.post("/{submission_id}/cancel", responses=guarded(404, 409))
+def cancel(
+    submission_id: str, caller: Submitter, database: Database, settings: Settings
+) -> RunStatus:
     """Cancel a queued run at once, or ask the worker of a running one to stop."""
     with write_session(database) as session:
-        run_id = submissions.find_submission(session, submission_id).run_id
-        job_queue.cancel(session, run_id)
+        row = submissions.find_submission(session, submission_id)
+        if not caller.speaks_for(row.author):
+            raise NotYours(f"only {row.author!r} or an administrator may cancel {submission_id}.")
+        job_queue.cancel(session, row.run_id)
         session.flush()
-        return run_status(session, run_id, settings.base_url)
+        return run_status(session, row.run_id, settings.base_url)

@@ -2,14 +2,18 @@
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from sqlmodel import Session
 
 from core.schema.base import Message
 from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
 from server import workers
+from server.access.requirement import Reporter
+from server.access.worker_tokens import bind, require_worker
 from server.canary import schedule
 from server.database import write, write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
-from server.error_answers import documented
+from server.error_answers import documented, guarded
+from server.tables import Worker
 from server.workers import WorkerSummary
 
 router = APIRouter(prefix="/workers", tags=["workers"])
@@ -30,10 +34,18 @@ def list_workers(session: ReadSession) -> WorkerList:
     return WorkerList(workers=workers.list_workers(session))
 
 
-@router.post("", responses=documented(409, 413))
-def register(hello: WorkerHello, database: Database, settings: Settings) -> WorkerRegistration:
+@router.post("", responses=guarded(409, 413))
+def register(
+    hello: WorkerHello, caller: Reporter, database: Database, settings: Settings
+) -> WorkerRegistration:
     """Register a worker, or update the one of that name."""
-    worker = write(database, lambda session: workers.register(session, hello))
+
+    def store(session: Session) -> Worker:
+        worker = workers.register(session, hello)
+        bind(session, worker, caller)
+        return worker
+
+    worker = write(database, store)
     return WorkerRegistration(
         worker_id=worker.id, heartbeat_seconds=settings.lease_seconds / HEARTBEATS_PER_LEASE
     )
@@ -42,12 +54,13 @@ def register(hello: WorkerHello, database: Database, settings: Settings) -> Work
 @router.post(
     "/{worker_id}/claim",
     response_model=JobOffer,
-    responses={**documented(404), 204: {"description": "Nothing in the queue fits this worker."}},
+    responses={**guarded(404), 204: {"description": "Nothing in the queue fits this worker."}},
 )
 def claim(
-    worker_id: str, database: Database, tracks: Tracks, settings: Settings
+    worker_id: str, caller: Reporter, database: Database, tracks: Tracks, settings: Settings
 ) -> JobOffer | Response:
     """Lease the first queued job that fits the worker, or a canary that is due before it."""
     with write_session(database) as session:
+        require_worker(session, caller, worker_id)
         offer = schedule.claim(session, worker_id, tracks, settings)
     return offer if offer is not None else Response(status_code=204)

@@ -46,11 +46,24 @@ def test_help_imports_nothing_heavy():
 def test_no_command_has_more_than_six_options():
     from typer.main import get_command
 
-    commands = get_command(app).commands
-    assert len(commands) == 17
+    commands = dict(get_command(app).commands)
+    assert len(commands) == 18
+    commands |= commands.pop("token").commands
     for name, command in commands.items():
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
         assert len(options) <= 6, name
+
+
+def test_the_command_lines_scopes_and_days_are_the_schemas():
+    from typer.main import get_command
+
+    from core.schema.access import DEFAULT_TOKEN_DAYS, Scope
+    from runner.commands.token import ScopeChoice
+
+    create = get_command(app).commands["token"].commands["create"]
+    options = {option.name: option for option in create.params}
+    assert [choice.value for choice in ScopeChoice] == [scope.value for scope in Scope]
+    assert options["days"].default == DEFAULT_TOKEN_DAYS
 
 
 def test_a_valid_file_is_priced(tmp_path):

@@ -10,7 +10,7 @@ from runner.settings import read_settings
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("SERVER_URL", "DIRECTORY", "CACHE_DIRECTORY", "MIRROR", "REST_SECONDS"):
+    for name in ("SERVER_URL", "DIRECTORY", "CACHE_DIRECTORY", "MIRROR", "REST_SECONDS", "TOKEN"):
         monkeypatch.delenv(f"FIVE_DOLLAR_{name}", raising=False)
 
 
@@ -35,3 +35,20 @@ def test_an_address_without_http_is_refused(monkeypatch, url):
     monkeypatch.setenv("FIVE_DOLLAR_SERVER_URL", url)
     with pytest.raises(BadSettings, match=r"FIVE_DOLLAR_SERVER_URL.*such as http://127"):
         read_settings()
+
+
+def test_a_token_is_shown_by_nothing_that_holds_it(monkeypatch):
+    secret = "fdl_" + "x" * 43
+    monkeypatch.setenv("FIVE_DOLLAR_TOKEN", secret)
+    settings = read_settings(server_url="http://chosen")
+    assert settings.token.get_secret_value() == secret
+    assert secret not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("value", ["hunter2", "fdl_short", "fdl_" + "x" * 42 + "\n"])
+def test_a_wrong_token_is_refused_without_being_repeated(monkeypatch, value):
+    monkeypatch.setenv("FIVE_DOLLAR_TOKEN", value)
+    with pytest.raises(BadSettings, match="FIVE_DOLLAR_TOKEN is not a token") as refused:
+        read_settings()
+    assert value not in str(refused.value)
+    assert refused.value.__suppress_context__

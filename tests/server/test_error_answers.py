@@ -230,7 +230,7 @@ def test_every_route_documents_its_errors(client: TestClient) -> None:
     for path, methods in paths.items():
         for method, operation in methods.items():
             answers = operation["responses"]
-            for status in ("422", "500", "503"):
+            for status in ("422", "429", "500", "503"):
                 schema = answers[status]["content"]["application/json"]["schema"]
                 assert schema == reference, (path, method, status)
             if "{" in path:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
-from server.__main__ import main
+from core.schema.access import Scope
+from server.__main__ import command_line, main
+from server.access.tokens import find_caller
+from server.database import create_engine
 from tests.server.factories import API, submission_yaml
 
 
@@ -45,6 +49,7 @@ def refusal(
         ({"PORT": "eighty"}, "FIVE_DOLLAR_PORT: 'eighty' is not allowed"),
         ({"DATABASE_URL": "sqlite://"}, "FIVE_DOLLAR_DATABASE_URL: 'sqlite://' is not allowed"),
         ({"DATABASE_URL": "sqlite:////dev/null/board.sqlite"}, "database cannot be opened"),
+        ({"HOST": "0.0.0.0"}, "everybody who reaches 0.0.0.0 could submit"),
         ({"TRACKS_FOLDER": "/nowhere"}, "there are no tracks in /nowhere"),
     ],
 )
@@ -106,3 +111,27 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path) -
     assert (again.status_code, again.json()) == (200, receipt)
     process.terminate()
     process.wait(timeout=30)
+
+
+def test_the_first_token_is_made_on_the_servers_machine_and_is_good_for_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"sqlite:///{tmp_path}/board.sqlite"
+    monkeypatch.setenv("FIVE_DOLLAR_DATABASE_URL", address)
+    ended = CliRunner().invoke(command_line, ["token", "ada"])
+    assert ended.exit_code == 0
+    (secret,) = ended.stdout.split()
+    assert "of ada, scope admin" in ended.stderr
+    engine = create_engine(address)
+    caller = find_caller(engine, secret)
+    engine.dispose()
+    assert caller is not None
+    assert (caller.name, caller.scope) == ("ada", Scope.ADMIN)
+
+
+def test_a_token_for_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIVE_DOLLAR_DATABASE_URL", f"sqlite:///{tmp_path}/board.sqlite")
+    ended = CliRunner().invoke(command_line, ["token", "a b", "--days", "0"])
+    assert ended.exit_code == 2
+    assert "name: 'a b'" in ended.stderr
+    assert "days: 0" in ended.stderr

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from server.settings import ServerSettings
+from server.settings import Access, ServerSettings
 
 
 def test_environment_variables_set_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +32,15 @@ def test_links_start_with_the_address_listened_on_unless_another_is_public() -> 
 def test_a_wrong_setting_is_refused_with_the_reason(name: str, value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ServerSettings.model_validate({name: value})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_an_open_server_listens_on_its_own_machine(host: str) -> None:
+    assert ServerSettings(host=host).access is Access.OPEN
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "board.org"])
+def test_an_open_server_listens_nowhere_else_and_says_what_to_do(host: str) -> None:
+    with pytest.raises(ValidationError, match=r"server token NAME.*FIVE_DOLLAR_ACCESS=tokens"):
+        ServerSettings(host=host)
+    assert ServerSettings(host=host, access=Access.TOKENS).host == host

@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from core.errors import InvalidInput
 from core.schema.job import JobState
 from core.tracks import load_tracks
+from server.access.caller import ANYBODY
 from server.database import write_session
 from server.settings import ServerSettings
 from server.submissions import accept
@@ -173,7 +174,7 @@ def test_submissions_at_the_same_moment_each_get_one_run_and_one_seed(
     def work(index: int) -> None:
         key = "shared-key" if same_key else f"own-key-{index}"
         barrier.wait()
-        receipt, _ = accept(engine, tracks, submission_yaml().encode(), key, "")
+        receipt, _ = accept(engine, tracks, submission_yaml().encode(), key, "", ANYBODY)
         seeds.append(receipt.seed)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
@@ -191,13 +192,13 @@ def test_a_known_key_is_answered_even_if_its_track_is_gone(
     client: TestClient, engine: Engine
 ) -> None:
     receipt = submit(client, key="same-key")
-    again, is_new = accept(engine, {}, submission_yaml().encode(), "same-key", "")
+    again, is_new = accept(engine, {}, submission_yaml().encode(), "same-key", "", ANYBODY)
     assert (again.submission_id, is_new) == (receipt.submission_id, False)
 
 
 def test_a_track_that_is_not_served_is_refused(engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="there is no track 'debug'"):
-        accept(engine, {}, submission_yaml(built_on="s_x").encode(), "some-key", "")
+        accept(engine, {}, submission_yaml(built_on="s_x").encode(), "some-key", "", ANYBODY)
 
 
 def test_the_yaml_comes_back_as_it_was_sent(client: TestClient) -> None:

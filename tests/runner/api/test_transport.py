@@ -2,11 +2,13 @@
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from core.schema.job import WorkerRegistration
 from runner.api.transport import Transport, parse
 from runner.errors import (
     Conflict,
+    Denied,
     LeaseLost,
     NotFound,
     ProtocolMismatch,
@@ -119,6 +121,8 @@ def test_headers_and_body_stay_the_same_over_retries():
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
+        (refusal(401, "token_needed"), Denied),
+        (refusal(403, "scope_needed"), Denied),
         (refusal(409, "lease_lost"), LeaseLost),
         (refusal(409, "worker_too_old"), ProtocolMismatch),
         (refusal(409, "server_too_old"), ProtocolMismatch),
@@ -153,3 +157,24 @@ def test_an_answer_of_another_shape_is_the_servers_fault():
     response = Network(httpx.Response(200, text="hello")).transport().get("/queue")
     with pytest.raises(ServerFault, match="did not answer as this version expects"):
         parse(response, WorkerRegistration)
+
+
+def test_every_call_carries_the_token():
+    network = Network(httpx.ConnectError, httpx.Response(200))
+    handler, token = httpx.MockTransport(network.handle), SecretStr("fdl_secret")
+    Transport("http://server:1", 60.0, handler, network.sleep, token=token).get("/queue")
+    carried = [request.headers["Authorization"] for request in network.requests]
+    assert carried == ["Bearer fdl_secret"] * 2
+
+
+def test_without_a_token_nothing_is_carried():
+    network = Network(httpx.Response(200))
+    network.transport().get("/queue")
+    assert "Authorization" not in network.requests[0].headers
+
+
+def test_a_server_that_wants_fewer_requests_is_not_called_away():
+    network = Network(httpx.Response(429, headers={"Retry-After": "7"}))
+    with pytest.raises(ServerUnreachable, match=r"asks for fewer requests\. Try again in 7 s"):
+        network.transport(retry_seconds=20.0).get("/queue")
+    assert network.delays == [7.0, 7.0]

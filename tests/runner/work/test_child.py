@@ -93,3 +93,11 @@ def test_killing_reaches_what_the_child_started(folder):
 def test_the_child_knows_its_parent(folder):
     ended(folder, "write('parent', str(parent))")
     assert (folder.path / "parent").read_text() == str(os.getpid())
+
+
+def test_training_does_not_get_the_access_token(folder, monkeypatch):
+    monkeypatch.setenv("FIVE_DOLLAR_TOKEN", "fdl_secret")
+    monkeypatch.setenv("FIVE_DOLLAR_MIRROR", "mirror.yaml")
+    body = "import os; print(sorted(name for name in os.environ if 'FIVE' in name))"
+    ended(folder, body)
+    assert folder.log_path.read_text().splitlines()[-1] == "['FIVE_DOLLAR_MIRROR']"

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from runner.errors import NotFound, ProtocolMismatch, ServerUnreachable
+from runner.errors import Denied, NotFound, ProtocolMismatch, ServerUnreachable
 from runner.stopping import StopRequest
 from runner.work import outage
 from runner.work.worker import Worker, WorkerOptions
@@ -117,6 +117,19 @@ def test_a_server_of_another_version_ends_the_worker(bench, server, monkeypatch)
     monkeypatch.setattr(bench.client, "register", refuse)
     with pytest.raises(ProtocolMismatch):
         bench.work()
+
+
+@pytest.mark.parametrize("call", ["register", "claim", "heartbeat"])
+def test_a_server_that_no_longer_takes_the_token_ends_the_worker(
+    bench, server, offer, monkeypatch, call
+):
+    def refuse(*arguments):
+        raise Denied("this needs a valid access token")
+
+    server.offers = [offer]
+    monkeypatch.setattr(bench.client, call, refuse)
+    with pytest.raises(Denied):
+        bench.work(programs.SUCCEED)
 
 
 def test_the_same_machine_goes_on_with_a_job_that_it_lost(bench, server, offer):

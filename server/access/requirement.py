@@ -1,0 +1,63 @@
+"""What a route asks of its caller: a token of one scope, unless the server is open."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+
+from core.schema.access import Scope
+from server.access.caller import ANYBODY, Caller
+from server.access.tokens import find_caller
+from server.dependencies import Database, Settings
+from server.errors import ScopeNeeded, TokenNeeded
+from server.settings import Access
+
+SCHEME = HTTPBearer(
+    bearerFormat="fdl_...",
+    description="An access token. A server that is open asks for one only where tokens are made.",
+    auto_error=False,
+)
+
+
+def find_sender(request: Request, database: Database) -> Caller | None:
+    """Who sent a request, by the token in its header; None without a valid one."""
+    kind, secret = get_authorization_scheme_param(request.headers.get("Authorization"))
+    if kind.lower() != "bearer" or not secret:
+        return None
+    return find_caller(database, secret)
+
+
+def requires(scope: Scope) -> Callable[..., Caller]:
+    """A dependency that lets nobody pass without a token of a scope.
+
+    An open server lets everybody pass, except to the tokens themselves: who made one then would
+    keep it when the server asks for tokens later.
+    """
+
+    def check(
+        sender: Annotated[Caller | None, Depends(find_sender)],
+        settings: Settings,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)],
+    ) -> Caller:
+        if settings.access is Access.OPEN and scope is not Scope.ADMIN:
+            return ANYBODY
+        if sender is None:
+            raise TokenNeeded(
+                "this needs a valid access token in the header `Authorization: Bearer fdl_...`; "
+                "`runner` sends the one in FIVE_DOLLAR_TOKEN. "
+                "Ask whoever runs the server for one."
+            )
+        if not sender.may(scope):
+            raise ScopeNeeded(
+                f"this needs a token with scope {scope}; the one that was sent has {sender.scope}."
+            )
+        return sender
+
+    return check
+
+
+Submitter = Annotated[Caller, Depends(requires(Scope.SUBMIT))]
+Reporter = Annotated[Caller, Depends(requires(Scope.WORK))]
+Administrator = Annotated[Caller, Depends(requires(Scope.ADMIN))]
