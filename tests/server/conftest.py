@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
+from benchmarks.postgresql import Cluster, find_programs, running_cluster
 from core.schema.overrides import resolve
 from core.schema.track import Track
 from core.tracks import BASELINES, load_tracks
@@ -22,14 +23,97 @@ Serve = Callable[..., AbstractContextManager[TestClient]]
 """Takes tracks, and settings that differ from the test's."""
 
 
+ON_BOTH_STORES = {
+    "canary.test_schedule",
+    "ledger.test_ledger",
+    "routes.test_board",
+    "routes.test_memory",
+    "test_app",
+    "test_database",
+    "test_error_answers",
+    "test_expired_leases",
+    "test_job_queue",
+    "test_lease",
+    "test_outdated_jobs",
+    "test_reaper",
+    "test_reports",
+    "test_runs",
+    "test_submissions",
+    "test_worker_data",
+    "verdict.test_judging",
+    "verdict.test_records",
+    "verdict.test_withdrawals",
+}
+"""Modules whose subject locks rows, races, or depends on what a database answers."""
+
+
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A migrated database without rows; migrating once saves each test a quarter second."""
     path = tmp_path_factory.mktemp("database") / "empty.sqlite"
-    engine = create_engine(f"sqlite:///{path}")
+    _migrate(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL cluster for the tests of one process."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    pytest.importorskip("psycopg", reason="the extra `postgresql` is not installed")
+    with running_cluster(programs, durable=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def empty_postgresql(postgresql: Cluster) -> str:
+    """Name of a migrated database without rows."""
+    name = postgresql.create_database()
+    _migrate(postgresql.url(name))
+    return name
+
+
+def _migrate(url: str) -> None:
+    engine = create_engine(url)
     upgrade(engine)
     engine.dispose()
-    return path.read_bytes()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test of the modules named above on both stores, unless it names its own."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "store" in metafunc.fixturenames and not any(mark.args[0] == "store" for mark in marks):
+        module = metafunc.module.__name__.removeprefix("tests.server.")
+        stores = ("sqlite", "postgresql") if module in ON_BOTH_STORES else ("sqlite",)
+        metafunc.parametrize("store", stores)
+
+
+@pytest.fixture
+def database_url(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    if store == "sqlite":
+        path = tmp_path / "board.sqlite"
+        path.write_bytes(request.getfixturevalue("empty_sqlite"))
+        yield f"sqlite:///{path}"
+        return
+    template: str = request.getfixturevalue("empty_postgresql")
+    yield from _new_database(request.getfixturevalue("postgresql"), template)
+
+
+@pytest.fixture
+def bare_url(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of the test's own without tables."""
+    if store == "sqlite":
+        yield f"sqlite:///{tmp_path}/bare.sqlite"
+        return
+    yield from _new_database(request.getfixturevalue("postgresql"))
+
+
+def _new_database(cluster: Cluster, template: str = "template1") -> Iterator[str]:
+    name = cluster.create_database(template)
+    yield cluster.url(name)
+    cluster.drop_database(name)
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +137,12 @@ def unpinned_tracks(folder: Path) -> Path:
 
 @pytest.fixture
 def settings(
-    tmp_path: Path, empty_database: bytes, tracks_folder: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tracks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ServerSettings:
     """Settings with a database of the test's own, whatever the environment says."""
     monkeypatch.delenv("FIVE_DOLLAR_DATABASE_URL", raising=False)
-    path = tmp_path / "board.sqlite"
-    path.write_bytes(empty_database)
     return ServerSettings(
-        database_url=f"sqlite:///{path}",
+        database_url=database_url,
         public_url="http://board.test",
         tracks_folder=tracks_folder,
         # So that a queue holds what a test puts there; tests of verdicts say otherwise.

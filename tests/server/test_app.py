@@ -50,9 +50,10 @@ def test_a_lease_that_ran_out_while_the_server_was_down_is_still_the_workers(
         assert heartbeat(client, offer).status_code == 200
 
 
-def test_an_empty_database_is_migrated_at_the_start(settings: ServerSettings) -> None:
-    path = settings.database_url.removeprefix("sqlite:///") + ".new"
-    fresh = ServerSettings(database_url=f"sqlite:///{path}", tracks_folder=settings.tracks_folder)
+def test_an_empty_database_is_migrated_at_the_start(
+    settings: ServerSettings, bare_url: str
+) -> None:
+    fresh = ServerSettings(database_url=bare_url, tracks_folder=settings.tracks_folder)
     with TestClient(create_app(fresh)) as client:
         assert client.get(f"{API}/submissions").json() == {"total": 0, "submissions": []}
     engine = create_engine(fresh.database_url)

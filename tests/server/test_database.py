@@ -59,12 +59,12 @@ INSERT INTO run VALUES ('r_c', 'e', 1002, 'worker', '', 'null', NULL, NULL, NULL
     '2026-11-04', NULL);
 INSERT INTO job (id, run_id, state, position, needs_cuda, memory_bytes, attempt,
     cancel_requested, completed, total, failure_message, created_at)
-    VALUES ('j_c', 'r_c', 'queued', 1, 0, 0, 0, 0, 0, 0, '', '2026-11-04');
+    VALUES ('j_c', 'r_c', 'queued', 1, FALSE, 0, 0, FALSE, 0, 0, '', '2026-11-04');
 """
 
 
-def test_rows_survive_the_way_up_and_down(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path}/old.sqlite")
+def test_rows_survive_the_way_up_and_down(bare_url: str) -> None:
+    engine = create_engine(bare_url)
     upgrade(engine, "0001")
     with engine.execution_options(writes=True).begin() as connection:
         for statement in filter(str.strip, OLD_ROWS.split(";")):
@@ -104,16 +104,18 @@ def test_a_new_sqlite_database_gets_its_folder(tmp_path: Path) -> None:
     assert (tmp_path / "new/folder/board.sqlite").exists()
 
 
-def test_sqlite_writes_ahead_waits_for_disk_and_checks_references(engine: Engine) -> None:
+def test_sqlite_writes_ahead_waits_for_disk_and_checks_references(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/board.sqlite")
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 15_000
+    engine.dispose()
 
 
 def test_a_row_that_refers_to_nothing_is_refused(engine: Engine) -> None:
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"), write_session(engine) as session:
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), write_session(engine) as session:
         session.add(Run.model_validate({"id": "r_a", "experiment_hash": "none", "seed": 1}))
 
 
@@ -132,7 +134,7 @@ def test_a_block_that_raises_leaves_nothing(engine: Engine) -> None:
 def test_writers_that_read_first_wait_for_each_other(engine: Engine) -> None:
     def add_one() -> None:
         with write_session(engine) as session:
-            worker = session.exec(select(Worker)).one()
+            worker = session.exec(select(Worker).with_for_update()).one()
             worker.memory_bytes += 1
 
     with write_session(engine) as session:
@@ -170,13 +172,12 @@ def test_write_looks_again_when_another_writer_took_the_key(engine: Engine) -> N
     assert looks == 2
 
 
-def test_what_was_committed_survives_a_kill_and_the_rest_is_gone(tmp_path: Path) -> None:
+def test_what_was_committed_survives_a_kill_and_the_rest_is_gone(database_url: str) -> None:
     script = f"""
 import os, signal
-from server.database import create_engine, upgrade, write_session
+from server.database import create_engine, write_session
 from server.tables import Worker
-engine = create_engine("sqlite:///{tmp_path}/board.sqlite")
-upgrade(engine)
+engine = create_engine({database_url!r})
 row = {WORKER!r}
 with write_session(engine) as session:
     session.add(Worker.model_validate(row))
@@ -187,7 +188,7 @@ with write_session(engine) as session:
 """
     killed = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert killed.returncode == -9
-    engine = create_engine(f"sqlite:///{tmp_path}/board.sqlite")
+    engine = create_engine(database_url)
     with read_session(engine) as session:
         assert session.exec(select(Worker.name)).all() == ["bench"]
     engine.dispose()

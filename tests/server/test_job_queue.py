@@ -1,4 +1,8 @@
+import functools
+import multiprocessing
 import threading
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -7,11 +11,13 @@ from starlette.testclient import TestClient
 
 from core.schema.job import JobOffer, JobState
 from core.schema.result import FailureKind
+from core.schema.track import Track
 from core.tracks import load_tracks
-from server.database import write_session
+from server.database import create_engine, write_session
 from server.job_queue import claim as claim_job
+from server.new_runs import queue_run
 from server.settings import ServerSettings
-from server.tables import Experiment, Job
+from server.tables import Experiment, Job, RunPurpose
 from tests.server.factories import (
     API,
     GIB,
@@ -76,6 +82,37 @@ def test_claim_gives_each_job_to_one_worker(
     assert len(offers) == 12
     assert sorted(taken) == sorted(runs)
     assert len(set(session.exec(select(Job.worker_id)).all())) == 6
+
+
+def claim_until_empty(database_url: str, tracks_folder: Path, worker: str) -> list[str]:
+    """The runs that one process of its own gets."""
+    engine, tracks = create_engine(database_url), load_tracks(tracks_folder)
+    runs: list[str] = []
+    while True:
+        with write_session(engine) as session:
+            offer = claim_job(session, worker, tracks, 90.0)
+        if offer is None:
+            engine.dispose()
+            return runs
+        runs.append(offer.run.run_id)
+
+
+def test_processes_empty_one_queue_and_no_job_goes_twice(
+    client: TestClient, engine: Engine, settings: ServerSettings, tracks: dict[str, Track]
+) -> None:
+    experiment = submit(client).experiment_hash
+    rules = tracks["debug"].rules
+    with write_session(engine) as session:
+        row = session.get_one(Experiment, experiment)
+        for _ in range(39):
+            queue_run(session, row, rules, RunPurpose.SUBMISSION)
+    workers = [register(client, f"bench {n}") for n in range(4)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(4, mp_context=context) as processes:
+        each = functools.partial(claim_until_empty, settings.database_url, settings.tracks_folder)
+        taken = [run for runs in processes.map(each, workers) for run in runs]
+    assert len(taken) == 40
+    assert len(set(taken)) == 40
 
 
 def test_a_processor_gets_no_job_that_needs_cuda(client: TestClient) -> None:
