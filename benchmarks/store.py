@@ -9,6 +9,7 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import typer
@@ -55,12 +56,13 @@ def main(
     typer.echo("| store | what | a second | all there, once |\n|---|---|---|---|")
     whole = True
     for store, new_database in _stores():
-        for figure in (
-            measure_metrics(Board(new_database()), clients, batches),
-            measure_claims(Board(new_database()), claimers, queue),
-            measure_cycles(Board(new_database()), clients, jobs, over_http=False),
-            measure_cycles(Board(new_database()), clients, jobs, over_http=True),
+        for measure in (
+            partial(measure_metrics, num_clients=clients, num_batches=batches),
+            partial(measure_claims, num_workers=claimers, num_jobs=queue),
+            partial(measure_cycles, num_clients=clients, num_jobs=jobs, over_http=False),
+            partial(measure_cycles, num_clients=clients, num_jobs=jobs, over_http=True),
         ):
+            figure = measure(Board(new_database()))
             whole = whole and figure.is_whole
             answer = "yes" if figure.is_whole else "NO"
             typer.echo(f"| {store} | {figure.name} | {figure.per_second:,.0f} | {answer} |")
