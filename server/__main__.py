@@ -1,8 +1,13 @@
-"""`python -m server`: the whole server in one process; `python -m server token`: a first token."""
+"""`python -m server`: the whole server in one process; and what is done on its machine alone.
 
+`token` makes a first access token, `backup` and `restore` copy the database.
+"""
+
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,6 +20,8 @@ from core.errors import InvalidInput
 from core.schema.access import DEFAULT_TOKEN_DAYS, Scope, TokenRequest
 from server.access.tokens import issue
 from server.app import create_app
+from server.backup import BackupRefused, back_up
+from server.backup import restore as put_back
 from server.database import create_engine, upgrade, write_session
 from server.log_setup import set_up_logging
 from server.settings import ServerSettings
@@ -29,7 +36,7 @@ command_line = typer.Typer(
 
 @command_line.callback(invoke_without_command=True)
 def serve_unless_asked(context: typer.Context) -> None:
-    """Serve; or, on the server's machine, make an access token."""
+    """Serve the board, unless a command says otherwise."""
     if context.invoked_subcommand is None:
         main()
 
@@ -60,6 +67,27 @@ def token(
         f"until {status.expires_at:%Y-%m-%d}.",
         err=True,
     )
+
+
+@command_line.command()
+def backup(file: Annotated[Path, typer.Argument(help="New file for the copy.")]) -> None:
+    """Copy the SQLite database, while the server may be running."""
+    try:
+        back_up(read_settings().database_url, file)
+    except (BackupRefused, OSError, sqlite3.Error) as error:
+        _refuse(f"No copy was made: {error}")
+
+
+@command_line.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A copy that `backup` made.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a database.")] = False,
+) -> None:
+    """Make the SQLite database what it was when the copy was made."""
+    try:
+        put_back(read_settings().database_url, file, overwrite=overwrite)
+    except (BackupRefused, OSError, sqlite3.Error) as error:
+        _refuse(f"Nothing was restored: {error}")
 
 
 def main() -> None:

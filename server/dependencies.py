@@ -1,4 +1,7 @@
-"""What routes need from the application."""
+"""What routes need from the application.
+
+What only looks something up is asynchronous: anything else FastAPI hands to another thread.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -12,19 +15,19 @@ from server.database import get_session
 from server.settings import ServerSettings
 
 
-def get_settings(request: Request) -> ServerSettings:
+async def get_settings(request: Request) -> ServerSettings:
     """The server's settings."""
     settings: ServerSettings = request.app.state.settings
     return settings
 
 
-def get_tracks(request: Request) -> Mapping[str, Track]:
+async def get_tracks(request: Request) -> Mapping[str, Track]:
     """The tracks by name."""
     tracks: Mapping[str, Track] = request.app.state.tracks
     return tracks
 
 
-def get_engine(request: Request) -> Engine:
+async def get_engine(request: Request) -> Engine:
     """The database, for routes that write with `write_session`."""
     engine: Engine = request.app.state.engine
     return engine

@@ -19,8 +19,9 @@ from server.canary.held import hold_if_frozen
 from server.errors import InvalidReport
 from server.lease import close, end_attempt, fail, has_ended, hold, hold_or_ended
 from server.ledger.entries import record
+from server.metric_points import insert_points
 from server.settings import ServerSettings
-from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Metric, Run, RunPurpose
+from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Run, RunPurpose
 from server.verdict.judging import judge_result, make_up_for
 
 logger = logging.getLogger(__name__)
@@ -33,13 +34,7 @@ def store_metrics(session: Session, job_id: str, batch: MetricBatch, lease_secon
         NotFound, LeaseLost: as `server.lease.hold`.
     """
     job = hold_or_ended(session, job_id, batch.lease_token, lease_seconds)
-    steps = [point.step for point in batch.points]
-    same = select(Metric.step).where(Metric.run_id == job.run_id, col(Metric.step).in_(steps))
-    stored = set(session.exec(same).all())
-    for point in batch.points:
-        if point.step not in stored:
-            stored.add(point.step)
-            session.add(Metric.model_validate({"run_id": job.run_id, **point.model_dump()}))
+    insert_points(session, job.run_id, batch.points)
 
 
 def store_log(session: Session, job_id: str, chunk: LogChunk, lease_seconds: float) -> None:

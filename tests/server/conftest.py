@@ -34,6 +34,7 @@ ON_BOTH_STORES = {
     "test_expired_leases",
     "test_job_queue",
     "test_lease",
+    "test_metric_points",
     "test_outdated_jobs",
     "test_reaper",
     "test_reports",

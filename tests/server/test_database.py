@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, select
+from starlette.testclient import TestClient
 
 from server.database import (
     create_engine,
@@ -20,6 +21,8 @@ from server.database import (
 )
 from server.ledger.check import check_ledger
 from server.tables import Job, Priority, Run, Worker
+from tests.server.boards import NORM, measure_baseline
+from tests.server.factories import submit_and_finish
 
 WORKER = {
     "id": "w_a",
@@ -87,6 +90,32 @@ def test_rows_survive_the_way_up_and_down(bare_url: str) -> None:
     with read_session(engine) as session:
         assert check_ledger(session).faults == ()
     engine.dispose()
+
+
+def test_a_board_survives_every_revision_down_and_up(client: TestClient, engine: Engine) -> None:
+    measure_baseline(client)
+    receipt = submit_and_finish(client, "Gain", NORM, 1.5)
+    tables = ("experiment", "submission", "run", "job", "attempt", "worker", "metric", "log_piece")
+
+    def counts() -> list[int]:
+        with engine.connect() as connection:
+            return [
+                connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+                for table in tables
+            ]
+
+    before = counts()
+    assert min(before) > 0
+    for revision in ("0002", "0001"):
+        downgrade(engine, revision)
+        assert counts() == before
+    for revision in ("0002", "0003", "head"):
+        upgrade(engine, revision)
+        assert counts() == before
+    with read_session(engine) as session:
+        report = check_ledger(session)
+        assert (report.num_results, report.faults) == (6, ())
+        assert session.get_one(Run, receipt.run_id).val_loss == 1.5
 
 
 def test_every_constraint_has_a_name(engine: Engine) -> None:

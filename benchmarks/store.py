@@ -1,0 +1,137 @@
+"""How much the store and the API take: `python -m benchmarks.store`.
+
+Prints a table in Markdown of metric points, claims and whole jobs a second, on SQLite and, where
+it is installed, on PostgreSQL, and ends with status 1 if a job went twice or anything is missing.
+Clients, server and database share the machine. docs/store.md says what was measured.
+"""
+
+import itertools
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, NamedTuple
+
+import typer
+from sqlmodel import Session, col, func, select
+
+from benchmarks.postgresql import find_programs, running_cluster
+from benchmarks.store_board import Board
+from benchmarks.store_clients import (
+    POINTS_PER_BATCH,
+    MetricTask,
+    QueueTask,
+    Work,
+    cycle_in_store,
+    cycle_over_http,
+    rate,
+    run_together,
+    send_metrics,
+)
+from server.ledger.check import check_ledger
+from server.tables import Job, Metric, Run
+
+NewDatabase = Callable[[], str]
+"""Makes an empty database; its address."""
+
+
+class Figure(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    per_second: float
+    is_whole: bool
+    """Whether everything is there, and once."""
+
+
+def main(
+    clients: Annotated[int, typer.Option(min=1, max=32, help="Client processes.")] = 8,
+    batches: Annotated[int, typer.Option(min=1, max=200, help="Of 1,000 points, each.")] = 20,
+    jobs: Annotated[int, typer.Option(min=1, max=5_000, help="Jobs to claim and finish.")] = 400,
+    queue: Annotated[int, typer.Option(min=1, max=20_000, help="Jobs to claim alone.")] = 10_000,
+    claimers: Annotated[int, typer.Option(min=1, max=64, help="Workers that claim.")] = 32,
+) -> None:
+    """Measure both stores."""
+    logging.disable(logging.INFO)
+    typer.echo("| store | what | a second | all there, once |\n|---|---|---|---|")
+    whole = True
+    for store, new_database in _stores():
+        for measure in (
+            partial(measure_metrics, num_clients=clients, num_batches=batches),
+            partial(measure_claims, num_workers=claimers, num_jobs=queue),
+            partial(measure_cycles, num_clients=clients, num_jobs=jobs, over_http=False),
+            partial(measure_cycles, num_clients=clients, num_jobs=jobs, over_http=True),
+        ):
+            figure = measure(Board(new_database()))
+            whole = whole and figure.is_whole
+            answer = "yes" if figure.is_whole else "NO"
+            typer.echo(f"| {store} | {figure.name} | {figure.per_second:,.0f} | {answer} |")
+    raise typer.Exit(0 if whole else 1)
+
+
+def measure_metrics(board: Board, num_clients: int, num_batches: int) -> Figure:
+    """Metric points over HTTP."""
+    board.queue(num_clients)
+    workers = board.workers(num_clients)
+    with board.served() as port:
+        leases = [board.lease(worker) for worker in workers]
+        tasks = [MetricTask(port, *lease, num_batches) for lease in leases]
+        works = run_together(send_metrics, tasks)
+    sent = num_clients * num_batches * POINTS_PER_BATCH
+    with Session(board.engine) as session:
+        stored = session.exec(select(func.count()).select_from(Metric)).one()
+    board.close()
+    return Figure(f"metric points, {num_clients} clients", rate(works, sent), stored == sent)
+
+
+def measure_claims(board: Board, num_workers: int, num_jobs: int) -> Figure:
+    """Claims in the store."""
+    board.queue(num_jobs)
+    tasks = [QueueTask(board.settings, worker, None) for worker in board.workers(num_workers)]
+    works = run_together(cycle_in_store, tasks)
+    name = f"claims, {num_workers} workers, {num_jobs:,} jobs"
+    return Figure(name, rate(works, num_jobs), _each_once(board, works, num_jobs))
+
+
+def measure_cycles(board: Board, num_clients: int, num_jobs: int, *, over_http: bool) -> Figure:
+    """Jobs claimed and finished with a result, in the store or over HTTP."""
+    board.queue(num_jobs)
+    workers = board.workers(num_clients)
+    tasks = [QueueTask(board.settings, worker, board.result()) for worker in workers]
+    if over_http:
+        with board.served():
+            works = run_together(cycle_over_http, tasks)
+    else:
+        works = run_together(cycle_in_store, tasks)
+    with Session(board.engine) as session:
+        results = select(func.count()).select_from(Run).where(col(Run.result).is_not(None))
+        # The server brings its baselines with it.
+        results = results.where(Run.origin == "worker")
+        is_whole = session.exec(results).one() == num_jobs and not check_ledger(session).faults
+    name = f"claim and result {'over HTTP' if over_http else 'in the store'}, {num_clients} clients"
+    is_whole = _each_once(board, works, num_jobs) and is_whole
+    return Figure(name, rate(works, num_jobs), is_whole)
+
+
+def _each_once(board: Board, works: list[Work], num_jobs: int) -> bool:
+    """Whether the processes got every job of the board, and none of them twice."""
+    taken = [identity for work in works for identity in work.ids]
+    with Session(board.engine) as session:
+        queued = set(session.exec(select(Job.id)))
+    board.close()
+    return len(taken) == num_jobs and set(taken) == queued
+
+
+def _stores() -> Iterator[tuple[str, NewDatabase]]:
+    """Each store that is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = itertools.count(1)
+        yield "SQLite", lambda: f"sqlite:///{folder}/{next(names)}.sqlite"
+    programs = find_programs()
+    if programs is not None:
+        with running_cluster(programs, durable=True) as cluster:
+            yield "PostgreSQL", lambda: cluster.url(cluster.create_database())
+
+
+if __name__ == "__main__":
+    typer.run(main)
