@@ -36,6 +36,13 @@ class FailureKind(StrEnum):
         )
 
     @property
+    def fault(self) -> str:
+        """Whose fault it is, in words."""
+        if self is FailureKind.CANCELLED:
+            return "nobody's fault"
+        return f"the {'platform' if self.is_platform_fault else 'submission'}'s fault"
+
+    @property
     def advice(self) -> str:
         """One sentence on what to do about it."""
         return _ADVICE[self]

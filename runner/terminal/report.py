@@ -172,8 +172,9 @@ def status_rows(status: RunStatus) -> Rows:
     if status.latest is not None and status.result is None:
         yield "loss", f"{status.latest.train_loss:.4f} at step {status.latest.step}"
     if status.failure is not None:
-        yield "failure", f"{status.failure}: {status.failure_message}"
+        yield "failure", f"{status.failure}, {status.failure.fault}: {status.failure_message}"
         yield "what to do", status.failure.advice
+        yield "last lines", f"runner logs {status.run_id}"
     if status.result is not None:
         yield from result_rows(status.result, status.cost_usd)
     yield "page", status.url

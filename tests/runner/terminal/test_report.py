@@ -108,3 +108,11 @@ def test_an_estimate_in_dollars_shows_the_tokens_that_they_buy():
     bought = ESTIMATE.model_copy(update={"train_tokens": tokens, "train_tokens_range": ranges})
     row = dict(estimate_rows(bought))["training on H200"]
     assert row == "2,000 million tokens (1,500 to 2,500) in 17 s, $0.0400"
+
+
+def test_a_failed_run_says_whose_fault_it_is_and_where_its_log_is():
+    failed = examples.status(state="failed", failure="diverged", failure_message="The loss is nan.")
+    rows = dict(status_rows(failed))
+    assert rows["failure"] == "diverged, the submission's fault: The loss is nan."
+    assert "learning rates" in rows["what to do"]
+    assert rows["last lines"] == "runner logs r_1"

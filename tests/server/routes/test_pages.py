@@ -90,6 +90,7 @@ def test_failed_run_shows_class_message_advice_and_log(client: TestClient) -> No
         assert "diverged" in text
         assert "nan at step 2" in text
         assert "lower the learning rates" in text
+        assert "the submission&#39;s fault" in text
     assert "loss is nan" in client.get(f"/submissions/{failed}").text
 
 
