@@ -34,6 +34,9 @@ class RunnerSettings(BaseSettings):
     rest_seconds: float = Field(default=15.0, ge=0.0, le=900.0)
     """How long a worker leaves the queue to others after its machine failed a job; doubled with
     each further one, up to 15 minutes."""
+    hang_seconds: float = Field(default=900.0, ge=10.0, le=86_400.0)
+    """How long training may show no progress, no count and no metric, before the worker ends it
+    as a fault of the platform. Compiling shows none until it is done."""
 
     @field_validator("token")
     @classmethod

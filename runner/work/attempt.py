@@ -18,6 +18,7 @@ from runner.terminal.display import Display, RunView
 from runner.work.anchors import LONGEST_SECONDS, Anchors
 from runner.work.child import EXECUTE, Child
 from runner.work.outage import Outage
+from runner.work.silence import Silence
 from runner.work.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,14 @@ class Attempt:
         stop: StopRequest,
         display: Display,
         anchors: Anchors,
+        hang_seconds: float,
         child_command: Sequence[str] = EXECUTE,
     ) -> None:
+        """Take an offer.
+
+        Args:
+            hang_seconds: how long training may show no progress.
+        """
         self._offer = offer
         self._folder = folder
         self._client = client
@@ -64,6 +71,7 @@ class Attempt:
         self._stop = stop
         self._display = display
         self._anchors = anchors
+        self._hang_seconds = hang_seconds
         self._child_command = child_command
         self._label = f"{offer.run.track} {offer.run.run_id}"
         self._spool = Spool(folder, client, offer.job_id, offer.lease_token)
@@ -72,6 +80,7 @@ class Attempt:
         self._progress: Progress | None = None
         self._cancelled = False
         self._asked_to_stop = False
+        self._hung = False
 
     def run(self, environment: RunEnvironment) -> Outcome:
         """Train, or go on from a checkpoint, and report.
@@ -94,7 +103,8 @@ class Attempt:
         if self._folder.result() is None:
             self._provide_anchor()
             if not self._asked_to_stop:
-                failure = self._verdict(self._carry_out(self._child_command))
+                silence = Silence(self._folder, self._hang_seconds, time.monotonic())
+                failure = self._verdict(self._carry_out(self._child_command, silence=silence))
         if self._cancelled:
             failure = Failure(kind=FailureKind.CANCELLED, message="Cancelled while it ran.")
         if self._folder.result() is None and failure is None:
@@ -118,16 +128,25 @@ class Attempt:
         elif measured.anchor is not None:
             self._folder.write_anchor(measured.anchor)
 
-    def _carry_out(self, command: Sequence[str], longest_seconds: float = math.inf) -> Child:
-        """Start a child in the folder and stay until it has ended; it is killed after a while."""
+    def _carry_out(
+        self,
+        command: Sequence[str],
+        longest_seconds: float = math.inf,
+        silence: Silence | None = None,
+    ) -> Child:
+        """Start a child in the folder and stay until it has ended; it is killed after a while.
+
+        Args:
+            silence: ends it earlier, if it hangs; None for a child that tells nothing.
+        """
         child = Child(self._folder, command)
         try:
-            self._watch(child, longest_seconds)
+            self._watch(child, longest_seconds, silence)
         finally:
             child.kill()
         return child
 
-    def _watch(self, child: Child, longest_seconds: float) -> None:
+    def _watch(self, child: Child, longest_seconds: float, silence: Silence | None) -> None:
         """Pass on what the child writes until it ends, or must end."""
         ends_at = time.monotonic() + longest_seconds
         kill_at: float | None = None
@@ -143,6 +162,10 @@ class Attempt:
                 kill_at = now + grace
             if now >= ends_at:
                 logger.warning("ended after %.0f s", longest_seconds, extra=self._ids())
+                child.kill()
+            if kill_at is None and silence is not None and silence.is_too_long(now):
+                logger.warning("ended, because it hangs", extra=self._ids())
+                self._hung = True
                 child.kill()
             if kill_at is not None and (now >= kill_at or self._stop.insisted):
                 child.kill()
@@ -173,7 +196,12 @@ class Attempt:
         ):
             return None
         failure = self._folder.failure()
-        return failure if failure or self._asked_to_stop else child.explain_death()
+        if failure or self._asked_to_stop:
+            return failure
+        if self._hung:
+            message = f"Training showed no progress for {self._hang_seconds:g} s and was ended."
+            return Failure(kind=FailureKind.INTERNAL_ERROR, message=message)
+        return child.explain_death()
 
     def _report(self, failure: Failure | None) -> Outcome:
         """Send all that is left and then the end; wait for the server if it is away."""

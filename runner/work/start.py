@@ -50,6 +50,7 @@ def work(
         environment=local_environment(settings, None, "cuda" if found.has_cuda else "cpu"),
         once=once,
         rest_seconds=settings.rest_seconds,
+        hang_seconds=settings.hang_seconds,
     )
     stop = StopRequest()
     stop.listen()

@@ -46,6 +46,8 @@ class WorkerOptions:
     """End as soon as the queue holds nothing for this worker."""
     rest_seconds: float
     """Pause after a fault of this machine, doubled with each further one."""
+    hang_seconds: float
+    """How long training may show no progress before it is ended."""
     child_command: Sequence[str] = EXECUTE
     """Program that trains one run folder."""
     anchor_command: Sequence[str] = MEASURE
@@ -167,6 +169,7 @@ class Worker:
             self._stop,
             self._display,
             self._anchors,
+            self._options.hang_seconds,
             self._options.child_command,
         )
         return attempt.run(self._options.environment)

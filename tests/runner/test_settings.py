@@ -10,7 +10,15 @@ from runner.settings import read_settings
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in ("SERVER_URL", "DIRECTORY", "CACHE_DIRECTORY", "MIRROR", "REST_SECONDS", "TOKEN"):
+    for name in (
+        "SERVER_URL",
+        "DIRECTORY",
+        "CACHE_DIRECTORY",
+        "MIRROR",
+        "REST_SECONDS",
+        "HANG_SECONDS",
+        "TOKEN",
+    ):
         monkeypatch.delenv(f"FIVE_DOLLAR_{name}", raising=False)
 
 
@@ -19,7 +27,7 @@ def test_defaults_need_no_environment():
     assert settings.server_url == "http://127.0.0.1:8000"
     assert settings.directory == Path("runs")
     assert settings.mirror is None
-    assert settings.rest_seconds == 15
+    assert (settings.rest_seconds, settings.hang_seconds) == (15, 900)
 
 
 def test_the_command_line_comes_before_the_environment(monkeypatch):

@@ -45,6 +45,15 @@ mark("started")
 while True:
     time.sleep(1)
 """
+HANG = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+metric(1)
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+write("grandchild", str(grandchild.pid))
+while True:
+    print("still here", flush=True)
+    time.sleep(0.05)
+"""
 ANCHOR = f"""
 write("anchor.json", {examples.anchor().model_dump_json()!r})
 write("measured", "once")

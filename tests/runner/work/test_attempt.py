@@ -30,6 +30,7 @@ class Bench:
         self.tmp_path = tmp_path
         self.stop = StopRequest()
         self.heartbeat_seconds = 0.05
+        self.hang_seconds = 60.0
         self.display = examples.SilentDisplay()
         self.anchors = Anchors("cpu", programs.program(tmp_path, programs.ANCHOR, "anchor.py"))
 
@@ -43,6 +44,7 @@ class Bench:
             self.stop,
             self.display,
             self.anchors,
+            self.hang_seconds,
             command,
         )
         return job.run(examples.environment(self.tmp_path))
@@ -82,6 +84,17 @@ def test_a_child_that_dies_is_an_internal_error(bench, server, body, message):
     assert server.bodies["failure"]["kind"] == "internal_error"
     assert message in server.bodies["failure"]["message"]
     assert server.log.startswith("hello from the child")
+
+
+def test_a_child_that_hangs_is_ended_with_all_that_it_started(bench, server, folder):
+    bench.hang_seconds = 1.0
+    assert bench.carry_out(programs.HANG) is Outcome.PLATFORM_FAULT
+    assert server.bodies["failure"]["kind"] == "internal_error"
+    assert "no progress for 1 s" in server.bodies["failure"]["message"]
+    assert server.steps == [1]
+    assert "still here" in server.log
+    grandchild = int((folder.path / "grandchild").read_text())
+    wait_for(lambda: not is_alive(grandchild))
 
 
 def test_heartbeats_go_on_while_the_child_works(bench, server):

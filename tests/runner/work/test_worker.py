@@ -31,6 +31,7 @@ class Bench:
             environment=examples.environment(self.tmp_path),
             once=once,
             rest_seconds=20.0,
+            hang_seconds=60.0,
             child_command=programs.program(self.tmp_path, body),
         )
         Worker(self.client, self.hello, options, self.stop, examples.SilentDisplay()).run()
