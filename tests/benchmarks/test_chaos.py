@@ -1,3 +1,4 @@
+import typer
 from typer.testing import CliRunner
 
 from benchmarks import chaos
@@ -5,7 +6,7 @@ from benchmarks.chaos import Author, faults
 
 
 def test_nothing_is_lost_though_each_process_is_killed():
-    app = chaos.typer.Typer()
+    app = typer.Typer()
     app.command()(chaos.main)
     answer = CliRunner().invoke(app, ["--kills", "1", "--repeats", "1"])
     assert answer.exit_code == 0, answer.output
