@@ -5,6 +5,7 @@ ServerError
 ├── ScopeNeeded        403  a token that is not good for this
 ├── NotYours           403  a submission of another author
 ├── NotYourWorker      403  a worker that another token registered
+├── NameTaken          403  an author name that belongs to somebody else
 ├── NotFound           404  no such submission, run, job, worker or track
 ├── LeaseLost          409  the report's lease is not the job's current one
 ├── ProtocolMismatch   409  worker and server speak different versions
@@ -61,6 +62,13 @@ class NotYourWorker(ServerError):
 
     status = 403
     kind = "not_your_worker"
+
+
+class NameTaken(ServerError):
+    """The author name cannot be this GitHub account's."""
+
+    status = 403
+    kind = "name_taken"
 
 
 class NotFound(ServerError):
