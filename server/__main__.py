@@ -149,9 +149,12 @@ def _refused_database() -> Iterator[None]:
 
 
 def _setting_problems(error: ValidationError) -> str:
+    # A problem of several settings has no place, and its input is all of them, secrets too.
     return "\n".join(
         f"FIVE_DOLLAR_{str(detail['loc'][0]).upper()}: {detail['input']!r} is not allowed: "
         f"{detail['msg']}"
+        if detail["loc"]
+        else f"{detail['msg']}."
         for detail in error.errors()
     )
 

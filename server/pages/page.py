@@ -16,3 +16,19 @@ class Page:
     """Whether the page should renew itself while it is looked at."""
     json_url: str = ""
     """Address of the same content as JSON; empty if there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewer:
+    """Who looks at a page, as `viewer` in every template."""
+
+    sign_in_url: str = ""
+    """Where to sign in and come back; empty where sign-in is off."""
+    author: str = ""
+    """Who is signed in; empty for nobody."""
+    form_token: str = ""
+    """What the forms of the page carry."""
+
+
+NOBODY = Viewer()
+"""Whoever looks where sign-in is off."""

@@ -65,6 +65,15 @@ def test_wrong_settings_end_the_server_with_the_reason(
     assert message in refusal(monkeypatch, capsys, **(own | settings))
 
 
+def test_a_refusal_shows_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(monkeypatch, capsys, GITHUB_CLIENT_SECRET="the-secret", SESSION_KEY="the-key")
+    assert "sign-in with GitHub needs FIVE_DOLLAR_GITHUB_CLIENT_ID too" in said
+    assert "the-secret" not in said
+    assert "the-key" not in said
+
+
 def test_a_database_of_a_newer_version_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

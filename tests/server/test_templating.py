@@ -26,12 +26,12 @@ def test_template_compiles(path: Path) -> None:
 
 def test_a_value_that_a_context_lacks_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="no attribute"):
-        render("error.html", Page(title="x"), 404)
+        render("error.html", Page(title="x"), status_code=404)
 
 
 def test_page_escapes_what_it_shows_and_is_asked_for_anew() -> None:
     page = ErrorPage(title="x", status=404, heading="No", message="<b>")
-    response = render("error.html", page, 404)
+    response = render("error.html", page, status_code=404)
     assert response.headers["Cache-Control"] == "no-cache"
     assert response.status_code == 404
     assert b"&lt;b&gt;" in response.body

@@ -54,9 +54,9 @@ def test_a_name_that_a_token_has_or_had_is_not_taken_by_signing_in(
 
 
 def test_an_author_of_earlier_submissions_is_not_taken_over(
-    client: TestClient, engine: Engine
+    administrator: TestClient, engine: Engine
 ) -> None:
-    submit(client, author="Ada")
+    submit(administrator, author="Ada")
     with pytest.raises(NameTaken, match="the author of earlier submissions"):
         sign_in(engine, 1, "ada")
 
@@ -78,9 +78,9 @@ def test_a_login_that_no_author_may_have_is_refused_and_not_bent(
 
 
 def test_a_name_that_was_given_goes_to_the_next_account_with_that_login_alone(
-    client: TestClient, engine: Engine
+    administrator: TestClient, engine: Engine
 ) -> None:
-    submit(client, author="Ada")
+    submit(administrator, author="Ada")
     give(engine, "Ada")
     assert sign_in(engine, 1, "ada") == "Ada"
     assert sign_in(engine, 1, "ada") == "Ada"
