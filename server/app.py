@@ -23,6 +23,7 @@ from server.job_queue import extend_leases
 from server.reaper import Reaper
 from server.routes import (
     board,
+    forms,
     health,
     jobs,
     ledger,
@@ -87,8 +88,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     api = APIRouter(prefix=API)
     for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
         api.include_router(routes.router)
-    people = (pages.router, sign_in.router) if settings.has_sign_in else (pages.router,)
-    for router in (api, board.router, *people):
+    signed_in = (sign_in.router, forms.router) if settings.has_sign_in else ()
+    for router in (api, board.router, pages.router, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

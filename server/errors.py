@@ -7,6 +7,7 @@ ServerError
 ├── NotYourWorker      403  a worker that another token registered
 ├── NameTaken          403  an author name that belongs to somebody else
 ├── SignInRefused      403  a sign-in that did not come back from GitHub as it began
+├── SignInNeeded       403  a form of nobody who is signed in
 ├── ForgedRequest      403  a signed-in browser sends what no page of the server made
 ├── NotFound           404  no such submission, run, job, worker or track
 ├── LeaseLost          409  the report's lease is not the job's current one
@@ -79,6 +80,13 @@ class SignInRefused(ServerError):
 
     status = 403
     kind = "sign_in_refused"
+
+
+class SignInNeeded(ServerError):
+    """The session has ended, or there was none."""
+
+    status = 403
+    kind = "sign_in_needed"
 
 
 class ForgedRequest(ServerError):

@@ -19,6 +19,15 @@ class Page:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What came of the form that its reader sent."""
+
+    text: str
+    is_refusal: bool
+    """Whether nothing was changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Viewer:
     """Who looks at a page, as `viewer` in every template."""
 
@@ -28,6 +37,8 @@ class Viewer:
     """Who is signed in; empty for nobody."""
     form_token: str = ""
     """What the forms of the page carry."""
+    notice: Notice | None = None
+    """What to show above the page."""
 
 
 NOBODY = Viewer()

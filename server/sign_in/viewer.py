@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request
 
 from server.pages.page import NOBODY, Viewer
+from server.sign_in.notice import read_notice
 from server.sign_in.session import find_session
 
 
@@ -20,6 +21,7 @@ def viewer_of(request: Request) -> Viewer:
         sign_in_url=f"/sign-in?{urlencode({'back': path if is_page else '/'})}",
         author=session.author if session else "",
         form_token=session.form_token if session else "",
+        notice=read_notice(request, session) if session else None,
     )
 
 
