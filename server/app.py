@@ -32,6 +32,7 @@ from server.routes import (
     runs,
     sign_in,
     submissions,
+    submit,
     tokens,
     tracks,
     workers,
@@ -88,7 +89,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     api = APIRouter(prefix=API)
     for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
         api.include_router(routes.router)
-    signed_in = (sign_in.router, forms.router) if settings.has_sign_in else ()
+    signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
     for router in (api, board.router, pages.router, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
