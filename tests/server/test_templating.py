@@ -19,6 +19,15 @@ def test_template_holds_no_inline_script_or_style(path: Path) -> None:
     assert "|safe" not in html.replace(" ", "")
 
 
+def test_every_form_that_changes_something_carries_the_sessions_token() -> None:
+    html = "".join(path.read_text() for path in TEMPLATES)
+    forms = re.findall(r"<form\b[^>]*>.*?</form>", html, re.DOTALL)
+    posting = [form for form in forms if 'method="get"' not in form]
+    assert len(posting) == 4
+    assert all('method="post"' in form for form in posting)
+    assert all("{{ form_token(viewer) }}" in form for form in posting)
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_template_compiles(path: Path) -> None:
     assert environment().get_template(path.name).name == path.name
