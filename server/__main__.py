@@ -1,6 +1,7 @@
 """`python -m server`: the whole server in one process; and what is done on its machine alone.
 
-`token` makes a first access token, `backup` and `restore` copy the database.
+`token` makes a first access token, `author` gives a name to a GitHub account, `backup` and
+`restore` copy the database.
 """
 
 import sqlite3
@@ -23,8 +24,10 @@ from server.app import create_app
 from server.backup import BackupRefused, back_up
 from server.backup import restore as put_back
 from server.database import create_engine, upgrade, write_session
+from server.errors import NameTaken
 from server.log_setup import set_up_logging
 from server.settings import ServerSettings
+from server.sign_in.author_names import give_name
 
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 10
@@ -67,6 +70,23 @@ def token(
         f"until {status.expires_at:%Y-%m-%d}.",
         err=True,
     )
+
+
+@command_line.command()
+def author(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Author, and GitHub login.")],
+) -> None:
+    """Give an author name to whoever signs in next with that GitHub login, whoever had it."""
+    with _refused_database():
+        engine = create_engine(read_settings().database_url)
+        upgrade(engine)
+        try:
+            with write_session(engine) as session:
+                give_name(session, name)
+        except NameTaken as error:
+            _refuse(str(error))
+        engine.dispose()
+    typer.echo(f"The author {name} is whoever signs in next with that GitHub login.", err=True)
 
 
 @command_line.command()
@@ -129,9 +149,12 @@ def _refused_database() -> Iterator[None]:
 
 
 def _setting_problems(error: ValidationError) -> str:
+    # A problem of several settings has no place, and its input is all of them, secrets too.
     return "\n".join(
         f"FIVE_DOLLAR_{str(detail['loc'][0]).upper()}: {detail['input']!r} is not allowed: "
         f"{detail['msg']}"
+        if detail["loc"]
+        else f"{detail['msg']}."
         for detail in error.errors()
     )
 

@@ -23,19 +23,24 @@ from server.job_queue import extend_leases
 from server.reaper import Reaper
 from server.routes import (
     board,
+    forms,
     health,
     jobs,
     ledger,
     memory,
     pages,
     runs,
+    sign_in,
     submissions,
+    submit,
     tokens,
     tracks,
     workers,
 )
 from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
+from server.sign_in.forgery import refuse_forgery
+from server.sign_in.setup import set_up_sign_in
 from server.tables import utc_now
 from server.templating import STATIC
 
@@ -79,12 +84,14 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.tracks = served
     app.state.engine = engine
     app.state.rate_limits = RateLimits(settings)
-    limited = [Depends(limit_rate)]
+    app.state.sign_in = set_up_sign_in(settings)
+    checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
     for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
         api.include_router(routes.router)
-    for router in (api, board.router, pages.router):
-        app.include_router(router, dependencies=limited)
+    signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
+    for router in (api, board.router, pages.router, *signed_in):
+        app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 

@@ -16,6 +16,7 @@ from core.schema.problem import Problem
 from server.errors import ServerError
 from server.pages.error import error_response
 from server.security_headers import security_headers
+from server.sign_in.viewer import viewer_of
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
@@ -53,7 +54,7 @@ def answer(request: Request, status: int, body: ErrorBody) -> Response:
         sentence = body.message[:1].upper() + body.message[1:]
         body = body.model_copy(update={"message": sentence})
     if wants_page(request):
-        return error_response(status, body.message)
+        return error_response(status, body.message, viewer_of(request))
     return JSONResponse(body.model_dump(mode="json"), status)
 
 

@@ -5,6 +5,10 @@ ServerError
 ├── ScopeNeeded        403  a token that is not good for this
 ├── NotYours           403  a submission of another author
 ├── NotYourWorker      403  a worker that another token registered
+├── NameTaken          403  an author name that belongs to somebody else
+├── SignInRefused      403  a sign-in that did not come back from GitHub as it began
+├── SignInNeeded       403  a form of nobody who is signed in
+├── ForgedRequest      403  a signed-in browser sends what no page of the server made
 ├── NotFound           404  no such submission, run, job, worker or track
 ├── LeaseLost          409  the report's lease is not the job's current one
 ├── ProtocolMismatch   409  worker and server speak different versions
@@ -14,6 +18,7 @@ ServerError
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
 ├── TooManyRequests    429  the client has asked too much in too short a time
+├── GitHubUnavailable  502  GitHub does not say who signs in
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
 
 `core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
@@ -61,6 +66,34 @@ class NotYourWorker(ServerError):
 
     status = 403
     kind = "not_your_worker"
+
+
+class NameTaken(ServerError):
+    """The author name cannot be this GitHub account's."""
+
+    status = 403
+    kind = "name_taken"
+
+
+class SignInRefused(ServerError):
+    """Nobody was signed in."""
+
+    status = 403
+    kind = "sign_in_refused"
+
+
+class SignInNeeded(ServerError):
+    """The session has ended, or there was none."""
+
+    status = 403
+    kind = "sign_in_needed"
+
+
+class ForgedRequest(ServerError):
+    """Another site may have made a signed-in person's browser send the request."""
+
+    status = 403
+    kind = "forged_request"
 
 
 class NotFound(ServerError):
@@ -135,6 +168,13 @@ class TooManyRequests(ServerError):
     def __init__(self, seconds: int) -> None:
         self.headers = {"Retry-After": str(seconds)}
         super().__init__(f"too many requests from one client; try again in {seconds} s.")
+
+
+class GitHubUnavailable(ServerError):
+    """GitHub cannot be reached, or answers what it should not."""
+
+    status = 502
+    kind = "github_unavailable"
 
 
 class ReaperDied(ServerError):

@@ -2,12 +2,15 @@
 
 import logging
 
+from server.sign_in.setup import CALLBACK
+
 ID_NAMES = (
     "submission_id",
     "run_id",
     "job_id",
     "worker_id",
     "token_id",
+    "author",
     "track",
     "attempt",
     "state",
@@ -26,8 +29,22 @@ class IdFormatter(logging.Formatter):
         return " ".join((super().formatMessage(record), *ids))
 
 
+class CodeFilter(logging.Filter):
+    """Leaves out the code that a browser brings back from GitHub in the address it asks for."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Cut the address of uvicorn's line; every record is kept."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                f"{CALLBACK}?..." if str(part).startswith(f"{CALLBACK}?") else part
+                for part in record.args
+            )
+        return True
+
+
 def set_up_logging() -> None:
     """Log to stderr from INFO on."""
     handler = logging.StreamHandler()
     handler.setFormatter(IdFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(CodeFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -3,13 +3,16 @@
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.tracks import BASELINES
+
+MIN_KEY_LENGTH = 32
 
 
 class Access(StrEnum):
@@ -49,6 +52,13 @@ class ServerSettings(BaseSettings):
     public_url: str = Field(default="", pattern=r"^(https?://.*[^/])?$")
     """Address that links in answers start with, without a slash at the end; empty for
     `http://host:port`."""
+    github_client_id: str = ""
+    """Client id of an OAuth application at GitHub, with which people sign in; empty for none."""
+    github_client_secret: SecretStr = SecretStr("")
+    """Its client secret."""
+    session_key: SecretStr = SecretStr("")
+    """Signs the cookies of those who sign in, at least 32 characters; a new one ends all
+    sessions."""
     tracks_folder: Path = BASELINES
     """Folder with one folder for each track."""
     queues_runs: bool = True
@@ -88,6 +98,36 @@ class ServerSettings(BaseSettings):
                 "on this machine alone with FIVE_DOLLAR_HOST=127.0.0.1"
             )
         return value
+
+    @model_validator(mode="after")
+    def _signs_in_wholly_or_not(self) -> Self:
+        parts = {
+            "FIVE_DOLLAR_GITHUB_CLIENT_ID": self.github_client_id,
+            "FIVE_DOLLAR_GITHUB_CLIENT_SECRET": self.github_client_secret.get_secret_value(),
+            "FIVE_DOLLAR_SESSION_KEY": self.session_key.get_secret_value(),
+        }
+        missing = [name for name, value in parts.items() if not value]
+        if missing and len(missing) < len(parts):
+            raise ValueError(
+                f"sign-in with GitHub needs {', '.join(missing)} too; set all of "
+                f"{', '.join(parts)}, or none"
+            )
+        if self.has_sign_in and len(parts["FIVE_DOLLAR_SESSION_KEY"]) < MIN_KEY_LENGTH:
+            raise ValueError(
+                f"FIVE_DOLLAR_SESSION_KEY has fewer than {MIN_KEY_LENGTH} characters; make one "
+                'with python -c "import secrets; print(secrets.token_urlsafe())"'
+            )
+        if self.has_sign_in and self.access is Access.OPEN:
+            raise ValueError(
+                "sign-in with GitHub needs FIVE_DOLLAR_ACCESS=tokens: an open server asks nobody "
+                "who they are"
+            )
+        return self
+
+    @property
+    def has_sign_in(self) -> bool:
+        """Whether people can sign in with GitHub."""
+        return bool(self.github_client_id)
 
     @property
     def base_url(self) -> str:

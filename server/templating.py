@@ -8,13 +8,15 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from server import formatting
-from server.pages.page import Page
+from server.pages.page import NOBODY, Page, Viewer
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
 
 HEADERS = {"Cache-Control": "no-cache"}
 """Sent with every page, beside those of `server.security_headers`."""
+PERSONAL_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Cookie"}
+"""Sent instead where pages show who is signed in."""
 
 FILTERS = {
     "loss": formatting.loss,
@@ -39,10 +41,12 @@ FILTERS = {
 }
 
 
-def render(template: str, page: Page, status_code: int = 200) -> HTMLResponse:
-    """A page as a response; the template sees the context as `page`."""
-    html = environment().get_template(template).render(page=page)
-    return HTMLResponse(html, status_code, HEADERS)
+def render(
+    template: str, page: Page, viewer: Viewer = NOBODY, status_code: int = 200
+) -> HTMLResponse:
+    """A page as a response; the template sees its context as `page`, and for whom as `viewer`."""
+    html = environment().get_template(template).render(page=page, viewer=viewer)
+    return HTMLResponse(html, status_code, PERSONAL_HEADERS if viewer.sign_in_url else HEADERS)
 
 
 @cache

@@ -16,10 +16,11 @@ GRANTED: dict[Scope, frozenset[Scope]] = {
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever holds a token."""
+    """Whoever holds a token, or is signed in."""
 
     token_id: str
-    """Id of the token; empty for anybody on an open server."""
+    """Id of the token, or `github:` and the name of who is signed in; empty for anybody on an open
+    server."""
     name: str
     """Whose it is."""
     scope: Scope | None
@@ -53,6 +54,6 @@ def require_author(caller: Caller, author: str, line: int | None = None) -> None
         InvalidInput: the token belongs to somebody else.
     """
     if not caller.speaks_for(author):
-        message = f"{author!r} is not allowed: the token that was sent is for {caller.name!r}; "
+        message = f"{author!r} is not allowed: the request comes from {caller.name!r}; "
         message += f"write {caller.name}, or send a token of that author or an administrator."
         raise InvalidInput([Problem(path="author", message=message, line=line)])

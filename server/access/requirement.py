@@ -1,4 +1,7 @@
-"""What a route asks of its caller: a token of one scope, unless the server is open."""
+"""What a route asks of its caller: a token of one scope, unless the server is open.
+
+Whoever is signed in with a browser is a caller with the scope `submit`.
+"""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +16,7 @@ from server.access.tokens import find_caller
 from server.dependencies import Database, Settings
 from server.errors import ScopeNeeded, TokenNeeded
 from server.settings import Access
+from server.sign_in.session import find_session
 
 SCHEME = HTTPBearer(
     bearerFormat="fdl_...",
@@ -22,7 +26,9 @@ SCHEME = HTTPBearer(
 
 
 def find_sender(request: Request, database: Database) -> Caller | None:
-    """Who sent a request, by the token in its header; None without a valid one."""
+    """Who sent a request, by the token in its header or its browser's session; None without one."""
+    if session := find_session(request):
+        return Caller(f"github:{session.author}", session.author, Scope.SUBMIT)
     kind, secret = get_authorization_scheme_param(request.headers.get("Authorization"))
     if kind.lower() != "bearer" or not secret:
         return None
@@ -47,7 +53,8 @@ def requires(scope: Scope) -> Callable[..., Caller]:
             raise TokenNeeded(
                 "this needs a valid access token in the header `Authorization: Bearer fdl_...`; "
                 "`runner` sends the one in FIVE_DOLLAR_TOKEN. "
-                "Ask whoever runs the server for one."
+                "Ask whoever runs the server for one"
+                + (", or sign in again with the browser." if settings.has_sign_in else ".")
             )
         if not sender.may(scope):
             raise ScopeNeeded(

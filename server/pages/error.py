@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi.responses import HTMLResponse
 
-from server.pages.page import Page
+from server.pages.page import Page, Viewer
 from server.templating import render
 
 
@@ -18,8 +18,8 @@ class ErrorPage(Page):
     message: str
 
 
-def error_response(status: int, message: str) -> HTMLResponse:
+def error_response(status: int, message: str, viewer: Viewer) -> HTMLResponse:
     """An error as a page in the look of all others."""
     heading = "This page does not exist" if status == 404 else HTTPStatus(status).phrase
     page = ErrorPage(title=heading, status=status, heading=heading, message=message)
-    return render("error.html", page, status)
+    return render("error.html", page, viewer, status)

@@ -10,6 +10,7 @@ from server.pages.queue import queue_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
 from server.served_tracks import find_served_track
+from server.sign_in.viewer import PageViewer
 from server.tables import utc_now
 from server.templating import render
 
@@ -17,32 +18,36 @@ router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 
 
 @router.get("/")
-def show_home(session: ReadSession, tracks: Tracks) -> HTMLResponse:
+def show_home(session: ReadSession, tracks: Tracks, viewer: PageViewer) -> HTMLResponse:
     """Every track with the top of its board."""
-    return render("home.html", home_page(session, tracks))
+    return render("home.html", home_page(session, tracks), viewer)
 
 
 @router.get("/tracks/{track}")
 def show_track(
-    track: str, session: ReadSession, tracks: Tracks, key: str | None = None
+    track: str, session: ReadSession, tracks: Tracks, viewer: PageViewer, key: str | None = None
 ) -> HTMLResponse:
     """A track's board."""
-    return render("track.html", track_page(session, find_served_track(track, tracks), key))
+    return render("track.html", track_page(session, find_served_track(track, tracks), key), viewer)
 
 
 @router.get("/submissions/{submission_id}")
-def show_submission(submission_id: str, session: ReadSession, tracks: Tracks) -> HTMLResponse:
+def show_submission(
+    submission_id: str, session: ReadSession, tracks: Tracks, viewer: PageViewer
+) -> HTMLResponse:
     """A submission."""
-    return render("submission.html", submission_page(session, tracks, submission_id))
+    return render("submission.html", submission_page(session, tracks, submission_id), viewer)
 
 
 @router.get("/compare")
-def show_comparison(session: ReadSession, tracks: Tracks, a: str = "", b: str = "") -> HTMLResponse:
+def show_comparison(
+    session: ReadSession, tracks: Tracks, viewer: PageViewer, a: str = "", b: str = ""
+) -> HTMLResponse:
     """Two submissions side by side."""
-    return render("compare.html", compare_page(session, tracks, a.strip(), b.strip()))
+    return render("compare.html", compare_page(session, tracks, a.strip(), b.strip()), viewer)
 
 
 @router.get("/queue")
-def show_queue(session: ReadSession, settings: Settings) -> HTMLResponse:
+def show_queue(session: ReadSession, settings: Settings, viewer: PageViewer) -> HTMLResponse:
     """The queue and the workers."""
-    return render("queue.html", queue_page(session, utc_now(), settings.lease_seconds))
+    return render("queue.html", queue_page(session, utc_now(), settings.lease_seconds), viewer)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -41,7 +42,13 @@ def chromium() -> str:
 @pytest.fixture(scope="package")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server process of its own on a free port, with an empty database."""
-    folder = tmp_path_factory.mktemp("server")
+    with serving(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
+@contextmanager
+def serving(folder: Path, **settings: str) -> Iterator[str]:
+    """A server process on a free port, with its database in a folder; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -54,6 +61,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "FIVE_DOLLAR_TRACKS_FOLDER": str(unpinned_tracks(folder / "baselines")),
         "FIVE_DOLLAR_QUEUES_RUNS": "false",
         "FIVE_DOLLAR_CANARY_HOURS": "0",
+        **{f"FIVE_DOLLAR_{name}": value for name, value in settings.items()},
     }
     log = folder / "log"
     with log.open("wb") as output:

@@ -28,6 +28,7 @@ ON_BOTH_STORES = {
     "ledger.test_ledger",
     "routes.test_board",
     "routes.test_memory",
+    "sign_in.test_author_names",
     "test_app",
     "test_database",
     "test_error_answers",

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from core.schema.access import Scope
 from server.__main__ import command_line, main
 from server.access.tokens import find_caller
-from server.database import create_engine
+from server.database import create_engine, write_session
+from server.sign_in.author_names import author_of
 from tests.server.factories import API, submission_yaml
 
 
@@ -62,6 +63,15 @@ def test_wrong_settings_end_the_server_with_the_reason(
 ) -> None:
     own = {"DATABASE_URL": f"sqlite:///{tmp_path}/board.sqlite"}
     assert message in refusal(monkeypatch, capsys, **(own | settings))
+
+
+def test_a_refusal_shows_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(monkeypatch, capsys, GITHUB_CLIENT_SECRET="the-secret", SESSION_KEY="the-key")
+    assert "sign-in with GitHub needs FIVE_DOLLAR_GITHUB_CLIENT_ID too" in said
+    assert "the-secret" not in said
+    assert "the-key" not in said
 
 
 def test_a_database_of_a_newer_version_is_left_alone(
@@ -135,3 +145,19 @@ def test_a_token_for_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert ended.exit_code == 2
     assert "name: 'a b'" in ended.stderr
     assert "days: 0" in ended.stderr
+
+
+def test_an_author_name_is_given_to_a_github_login_on_the_servers_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"sqlite:///{tmp_path}/board.sqlite"
+    monkeypatch.setenv("FIVE_DOLLAR_DATABASE_URL", address)
+    assert CliRunner().invoke(command_line, ["token", "ada"]).exit_code == 0
+    assert CliRunner().invoke(command_line, ["author", "ada"]).exit_code == 0
+    engine = create_engine(address)
+    with write_session(engine) as session:
+        assert author_of(session, 1, "ada") == "ada"
+    engine.dispose()
+    refused = CliRunner().invoke(command_line, ["author", "a b"])
+    assert refused.exit_code == 2
+    assert "'a b' cannot be an author" in refused.stderr

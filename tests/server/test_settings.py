@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 from pydantic import ValidationError
 
@@ -44,3 +46,37 @@ def test_an_open_server_listens_nowhere_else_and_says_what_to_do(host: str) -> N
     with pytest.raises(ValidationError, match=r"server token NAME.*FIVE_DOLLAR_ACCESS=tokens"):
         ServerSettings(host=host)
     assert ServerSettings(host=host, access=Access.TOKENS).host == host
+
+
+SIGN_IN = {
+    "github_client_id": "Iv1.client",
+    "github_client_secret": "the-client-secret",
+    "session_key": "k" * 32,
+}
+
+
+def test_sign_in_is_off_by_default_and_on_with_all_that_it_needs() -> None:
+    assert not ServerSettings().has_sign_in
+    settings = ServerSettings.model_validate({"access": "tokens", **SIGN_IN})
+    assert settings.has_sign_in
+    assert settings.github_client_secret.get_secret_value() == "the-client-secret"
+    for secret in ("the-client-secret", "k" * 32):
+        assert secret not in repr(settings)
+
+
+@pytest.mark.parametrize("given", [*combinations(SIGN_IN, 1), *combinations(SIGN_IN, 2)])
+def test_a_part_of_sign_in_is_refused_with_what_is_missing(given: tuple[str, ...]) -> None:
+    some = {name: SIGN_IN[name] for name in given}
+    with pytest.raises(ValidationError) as refused:
+        ServerSettings.model_validate({"access": "tokens", **some})
+    (problem,) = refused.value.errors()
+    needs = problem["msg"].partition("; ")[0]
+    for name in SIGN_IN:
+        assert (f"FIVE_DOLLAR_{name.upper()}" in needs) == (name not in given)
+
+
+def test_sign_in_needs_a_long_key_and_a_server_that_asks_who_writes() -> None:
+    with pytest.raises(ValidationError, match="SESSION_KEY has fewer than 32 characters"):
+        ServerSettings.model_validate({"access": "tokens", **SIGN_IN, "session_key": "k" * 31})
+    with pytest.raises(ValidationError, match="needs FIVE_DOLLAR_ACCESS=tokens"):
+        ServerSettings.model_validate(SIGN_IN)

@@ -19,6 +19,15 @@ def test_template_holds_no_inline_script_or_style(path: Path) -> None:
     assert "|safe" not in html.replace(" ", "")
 
 
+def test_every_form_that_changes_something_carries_the_sessions_token() -> None:
+    html = "".join(path.read_text() for path in TEMPLATES)
+    forms = re.findall(r"<form\b[^>]*>.*?</form>", html, re.DOTALL)
+    posting = [form for form in forms if 'method="get"' not in form]
+    assert len(posting) == 4
+    assert all('method="post"' in form for form in posting)
+    assert all("{{ form_token(viewer) }}" in form for form in posting)
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_template_compiles(path: Path) -> None:
     assert environment().get_template(path.name).name == path.name
@@ -26,12 +35,12 @@ def test_template_compiles(path: Path) -> None:
 
 def test_a_value_that_a_context_lacks_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="no attribute"):
-        render("error.html", Page(title="x"), 404)
+        render("error.html", Page(title="x"), status_code=404)
 
 
 def test_page_escapes_what_it_shows_and_is_asked_for_anew() -> None:
     page = ErrorPage(title="x", status=404, heading="No", message="<b>")
-    response = render("error.html", page, 404)
+    response = render("error.html", page, status_code=404)
     assert response.headers["Cache-Control"] == "no-cache"
     assert response.status_code == 404
     assert b"&lt;b&gt;" in response.body

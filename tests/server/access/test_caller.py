@@ -33,7 +33,7 @@ def test_only_administrators_speak_for_others() -> None:
         require_author(caller(Scope.SUBMIT), "bob", line=3)
     (problem,) = refused.value.problems
     assert (problem.path, problem.line) == ("author", 3)
-    assert problem.message.startswith("'bob' is not allowed: the token that was sent is for 'ada'")
+    assert problem.message.startswith("'bob' is not allowed: the request comes from 'ada'")
 
 
 @pytest.mark.parametrize("author", ["Ada", "ad", "adaa", ""])

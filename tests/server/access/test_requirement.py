@@ -129,7 +129,7 @@ def test_an_author_submits_under_the_tokens_name_alone(login: Login) -> None:
     response = post_yaml(login("bob"), submission_yaml(author="ada"))
     message = refused(response, 422, "invalid_submission")
     assert "line 3: author: 'ada' is not allowed" in message
-    assert "for 'bob'; write bob" in message
+    assert "comes from 'bob'; write bob" in message
     assert post_yaml(login("bob"), submission_yaml(author="bob")).status_code == 201
 
 

@@ -1,0 +1,93 @@
+import html
+import re
+
+import pytest
+from httpx2 import Response
+from sqlmodel import Session, select
+from starlette.testclient import TestClient
+
+from server.tables import SubmissionRow
+from tests.server.factories import submission_yaml
+from tests.server.sign_in.conftest import Visit
+
+SUBMIT = "/submit"
+
+
+@pytest.fixture
+def ada(visit: Visit) -> TestClient:
+    """A browser in which ada is signed in."""
+    return visit("ada", 1)
+
+
+def form(page: str) -> dict[str, str]:
+    """What the form of a page would send as it is."""
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    # A browser leaves out the first line break.
+    (text,) = re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.DOTALL)
+    return {**fields, "yaml": html.unescape(text)}
+
+
+def send(browser: TestClient, fields: dict[str, str]) -> Response:
+    return browser.post(SUBMIT, data=fields, follow_redirects=False)
+
+
+def test_the_form_begins_with_who_is_signed_in_as_the_author(ada: TestClient) -> None:
+    page = ada.get(SUBMIT)
+    assert page.status_code == 200
+    assert "author: ada\n" in form(page.text)["yaml"]
+    assert 'href="/submit" aria-current="true"' in page.text
+    assert 'href="/submit"' in ada.get("/").text
+
+
+def test_a_submission_leads_to_its_page(ada: TestClient, session: Session) -> None:
+    text = submission_yaml(author="ada")
+    sent = {**form(ada.get(SUBMIT).text), "yaml": text.replace("\n", "\r\n")}
+    response = send(ada, sent)
+    (row,) = session.exec(select(SubmissionRow)).all()
+    assert (response.status_code, response.headers["Location"]) == (303, f"/submissions/{row.id}")
+    assert (row.author, row.yaml) == ("ada", text)
+
+
+def test_a_form_that_is_sent_twice_submits_once(ada: TestClient, session: Session) -> None:
+    sent = {**form(ada.get(SUBMIT).text), "yaml": submission_yaml(author="ada")}
+    first, again = send(ada, sent), send(ada, sent)
+    assert first.headers["Location"] == again.headers["Location"]
+    other = {**sent, "yaml": submission_yaml("Other", author="ada")}
+    assert send(ada, other).headers["Location"] != first.headers["Location"]
+    anew = {**form(ada.get(SUBMIT).text), "yaml": sent["yaml"]}
+    assert send(ada, anew).headers["Location"] != first.headers["Location"]
+    assert len(session.exec(select(SubmissionRow)).all()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (submission_yaml(author="bob"), "line 3: author: 'bob' is not allowed"),
+        (submission_yaml(author="ada", overrides={"model.dropoot": 0.1}), "`model.dropout`"),
+        (submission_yaml(name="</textarea><script>", author="ada", track="x"), "track"),
+        ("", ""),
+    ],
+)
+def test_what_is_wrong_is_listed_above_what_was_written(
+    ada: TestClient, session: Session, text: str, problem: str
+) -> None:
+    response = send(ada, {**form(ada.get(SUBMIT).text), "yaml": text})
+    assert response.status_code == 422
+    (alert,) = re.findall(r'<div class="failure" role="alert">.*?</div>', response.text, re.DOTALL)
+    assert "Nothing was submitted" in alert
+    assert problem in html.unescape(alert)
+    assert form(response.text)["yaml"] == text
+    assert "<script>" not in response.text
+    assert session.exec(select(SubmissionRow)).all() == []
+
+
+def test_submitting_needs_a_session_and_its_token(
+    client: TestClient, administrator: TestClient, ada: TestClient, session: Session
+) -> None:
+    sent = {**form(ada.get(SUBMIT).text), "yaml": submission_yaml(author="ada")}
+    assert [browser.get(SUBMIT).status_code for browser in (client, administrator)] == [403, 403]
+    assert [send(browser, sent).status_code for browser in (client, administrator)] == [403, 403]
+    assert send(ada, {**sent, "csrf_token": "x"}).status_code == 403
+    page = client.get(SUBMIT, headers={"Accept": "text/html"}).text
+    assert 'href="/sign-in?back=%2Fsubmit"' in page
+    assert session.exec(select(SubmissionRow)).all() == []
