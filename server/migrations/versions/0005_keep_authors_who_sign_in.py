@@ -1,13 +1,13 @@
 """Keep authors who sign in.
 
-Revision: 0009
+Revision: 0005
 Follows: 0004
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
+revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
