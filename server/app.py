@@ -15,6 +15,7 @@ from core.tracks import load_tracks
 from core.version import code_commit
 from server.access.rate_limit import RateLimits, limit_rate
 from server.baselines import import_baselines
+from server.board.entries import fill_boards
 from server.body_limit import BodyLimit
 from server.database import create_engine, upgrade, write_session
 from server.error_answers import error_handlers
@@ -64,6 +65,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     upgrade(engine)
     with write_session(engine) as session:
         import_baselines(session, served, settings.tracks_folder)
+        fill_boards(session, served.values())
         if settings.queues_runs:
             rebase_submissions(session, served)
     engine.dispose()

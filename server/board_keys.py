@@ -1,17 +1,18 @@
 """The comparability keys that a track's results have: one board for each."""
 
+import math
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime
-from sqlalchemy import case, distinct, func
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from core.schema.base import Message
 from core.schema.canonical import experiment_hash
 from core.schema.track import Track
+from server.board.tables import BoardTotals
 from server.errors import NotFound
-from server.tables import Experiment, Run, RunPurpose
 
 
 class DataState(StrEnum):
@@ -31,7 +32,7 @@ class BoardKey(Message):
     key: str
     """Sixteen hexadecimal digits."""
     num_experiments: int
-    """Experiments with a result under it, without mere ablations, which the board does not list."""
+    """Experiments that the board lists; mere ablations are not."""
     num_runs: int
     """Runs with a result under it."""
     num_baseline_runs: int
@@ -71,40 +72,29 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
 
     So one run on a mirror takes nobody's board away.
     """
-    is_baseline = col(Run.experiment_hash) == baseline_hash(track)
-    newest_baseline = func.max(case((is_baseline, Run.finished_at)))
-    newest = func.max(Run.finished_at)
-    listed = case((col(Run.purpose) != RunPurpose.ABLATION, Run.experiment_hash))
-    rows = session.exec(
-        select(  # type: ignore[call-overload]
-            Run.comparability_key,
-            func.count(distinct(listed)),
-            func.count(),
-            func.count(case((is_baseline, 1))),
-            newest,
-            func.max(Run.note),
-        )
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Experiment.track == track.rules.name)
-        .where(col(Run.comparability_key).is_not(None))
-        .group_by(col(Run.comparability_key))
-        .order_by(
-            newest_baseline.is_(None), newest_baseline.desc(), newest.desc(), Run.comparability_key
-        )
+    query = select(BoardTotals).where(BoardTotals.track == track.rules.name)
+    boards = session.exec(query.where(BoardTotals.num_results > 0).order_by("comparability_key"))
+    newest = sorted(
+        boards, key=lambda board: (_age(board.latest_baseline_at), _age(board.latest_at))
     )
     keys = [
         BoardKey(
-            key=key,
-            num_experiments=experiments,
-            num_runs=runs,
-            num_baseline_runs=baseline_runs,
-            latest_at=latest_at,
-            data=_data_state(track, key),
-            note=note,
+            key=board.comparability_key,
+            num_experiments=board.num_listed,
+            num_runs=board.num_results,
+            num_baseline_runs=board.num_baseline_results,
+            latest_at=board.latest_at,
+            data=_data_state(track, board.comparability_key),
+            note=board.note,
         )
-        for key, experiments, runs, baseline_runs, latest_at, note in rows
+        for board in newest
     ]
     return tuple(sorted(keys, key=lambda k: (k.data is not DataState.PINNED, -k.num_baseline_runs)))
+
+
+def _age(moment: datetime | None) -> float:
+    """Seconds before the epoch, so that the newest comes first and what never was last."""
+    return math.inf if moment is None else -moment.timestamp()
 
 
 def _data_state(track: Track, key: str) -> DataState:

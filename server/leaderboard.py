@@ -1,27 +1,30 @@
 """The board of a track: experiments ranked by mean validation loss under one key."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
 
-from sqlmodel import Session, col, select
+from pydantic import AwareDatetime
+from sqlalchemy import func
+from sqlmodel import Session, select
 
 from core.schema.base import Message
-from core.schema.overrides import Change, differences
+from core.schema.overrides import Change
 from core.schema.track import Track
-from server.board_keys import BoardKey, baseline_hash, board_keys, shown_key
-from server.experiments import stored_config
-from server.idle.listing import listed_experiments
-from server.pooling import MeasuredRun, PooledResult, pool
+from server.board.query import BoardQuery
+from server.board.standings import standings
+from server.board.tables import BoardEntry, Place
+from server.board_keys import BoardKey, board_keys, shown_key
+from server.pooling import PooledResult
 from server.run_labels import PROJECT, Label, known_labels
 from server.standing import RunStanding, active_runs, ended_runs
-from server.tables import Experiment, Run
 from server.verdict.board_losses import board_noise, losses_by_experiment
 from server.verdict.judge import Verdict, judge_pair
 from server.verdict.rerun_outcomes import RerunNote, rerun_notes
 from server.verdict.view import BoardVerdicts, ExperimentVerdict, WithdrawnNote, board_verdicts
 
-MAX_CHANGES = 3
-"""Changed settings that a row names; the submission's page names all."""
+WHOLE_BOARD = BoardQuery()
+"""The first page of the default board, by loss."""
 
 
 class BoardRow(Label):
@@ -49,6 +52,8 @@ class BoardRow(Label):
     """Why it does not count, if its authors took it back."""
     reruns: tuple[RerunNote, ...]
     """Who asked for more runs of it and what came out, the newest three first."""
+    newest_at: AwareDatetime | None
+    """When its newest run ended."""
     num_active_runs: int
     """Further runs of it that are queued or running."""
     num_ended_runs: int
@@ -74,7 +79,15 @@ class Leaderboard(Message):
     baseline: BoardRow | None
     """The baseline's row."""
     rows: tuple[BoardRow, ...]
-    """All other experiments, best first, and behind them what was withdrawn."""
+    """A page of all other experiments in the order asked for, behind them what was withdrawn."""
+    query: BoardQuery
+    """What was asked for."""
+    num_rows: int
+    """Rows on all pages."""
+    num_ranked: int
+    """Those of them that were not withdrawn."""
+    num_pages: int
+    """Pages; at least one."""
     pending: str
     """Why rows without a verdict have none; empty without a board."""
     active: tuple[WaitingRow, ...]
@@ -85,146 +98,159 @@ class Leaderboard(Message):
     """The track's multiple-choice tasks, in the order of the columns."""
 
 
-def leaderboard(session: Session, track: Track, key: str | None = None) -> Leaderboard:
-    """The board of a track under a key, or under its default key.
+def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD) -> Leaderboard:
+    """A page of a track's board.
 
     Raises:
         NotFound: the track has no result under that key.
     """
     keys = board_keys(session, track)
-    key = shown_key(keys, track, key)
-    labels = _labels(session, track)
+    key = shown_key(keys, track, query.key)
     active = active_runs(session, track.rules.name)
     ended = ended_runs(session, track.rules.name)
-    rows = _rows(session, track, key, labels, active, ended) if key else []
-    baseline = next((row for row in rows if row.is_baseline), None)
-    verdicts = None
-    if key:
-        num_seeds = baseline.result.num_seeds if baseline else 0
-        verdicts = board_verdicts(session, track, key, num_seeds)
-        rows = [_judged(row, verdicts) for row in rows]
-        baseline = next((row for row in rows if row.is_baseline), None)
+    labels = _labels(session, (*active, *ended))
+    counts = dict.fromkeys((Place.RANKED, Place.WITHDRAWN), 0)
+    baseline, rows, pending = None, tuple[BoardRow, ...](), ""
+    if key is not None:
+        counts = _counts(session, key, query)
+        entry = _baseline(session, key)
+        entries = _entries(session, key, query, counts)
+        shown = [*([entry] if entry else []), *entries]
+        context = _Context(session, track, key, shown, active, ended)
+        baseline = context.row(entry) if entry else None
+        rows = tuple(context.row(one) for one in entries)
+        pending = context.verdicts.pending
+    num_rows = sum(counts.values())
     return Leaderboard(
         track=track.rules.name,
         key=key,
         keys=keys,
         baseline=baseline,
-        rows=_ranked(session, key, [row for row in rows if not row.is_baseline], baseline),
-        pending=verdicts.pending if verdicts else "",
+        rows=rows,
+        query=query,
+        num_rows=num_rows,
+        num_ranked=counts[Place.RANKED],
+        num_pages=max(1, -(-num_rows // query.page_rows)),
+        pending=pending,
         active=tuple(_waiting(run, labels) for run in active),
         ended=tuple(_waiting(run, labels) for run in ended),
         tasks=track.base.evaluation.tasks,
     )
 
 
-def _labels(session: Session, track: Track) -> dict[str, Label]:
-    """The labels of a track's experiments and runs, by hash or id.
+def _labels(session: Session, runs: Collection[RunStanding]) -> dict[str, Label]:
+    """The labels of runs and their experiments, by id or hash.
 
     A run's own submission goes by the run's id, so that an author who sent an experiment
     again finds the seed under the name that he gave it.
     """
-    of_track = select(Experiment.hash).where(Experiment.track == track.rules.name)
-    return {baseline_hash(track): PROJECT} | known_labels(session, of_track)
-
-
-def _label(experiment_hash: str, labels: dict[str, Label]) -> Label:
-    unknown = Label(submission_id=None, name=experiment_hash[:12], author="project")
-    return labels.get(experiment_hash, unknown)
-
-
-def _rows(
-    session: Session,
-    track: Track,
-    key: str,
-    labels: dict[str, Label],
-    active: Sequence[RunStanding],
-    ended: Sequence[RunStanding],
-) -> list[BoardRow]:
-    """One unranked row for each listed experiment that has a result under the key."""
-    listed, reruns = listed_experiments(session, key), rerun_notes(session, key)
-    found = session.exec(
-        select(Run, Experiment)
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Run.comparability_key == key, Run.held_reason == "")
-        .where(col(Run.result).is_not(None))
-        .where(col(Run.experiment_hash).in_(listed))
-        .order_by(col(Run.seed))
-    )
-    runs: dict[str, list[MeasuredRun]] = {}
-    experiments: dict[str, Experiment] = {}
-    for run, experiment in found:
-        experiments[experiment.hash] = experiment
-        runs.setdefault(experiment.hash, []).append(MeasuredRun.of(run))
-    rows = []
-    for identity, experiment in experiments.items():
-        changes = differences(track.base, stored_config(experiment))
-        rows.append(
-            BoardRow(
-                **_label(identity, labels).model_dump(),
-                rank=None,
-                is_tied=False,
-                is_baseline=identity == baseline_hash(track),
-                experiment_hash=identity,
-                changes=changes[:MAX_CHANGES],
-                num_changes=len(changes),
-                result=pool(runs[identity]),
-                delta=None,
-                verdict=None,
-                withdrawn=None,
-                reruns=reruns.get(identity, ()),
-                num_active_runs=sum(run.experiment_hash == identity for run in active),
-                num_ended_runs=sum(run.experiment_hash == identity for run in ended),
-            )
-        )
-    return rows
-
-
-def _judged(row: BoardRow, verdicts: BoardVerdicts) -> BoardRow:
-    """The row with what is said of its experiment."""
-    identity = row.experiment_hash
-    update = {"verdict": verdicts.of.get(identity), "withdrawn": verdicts.withdrawn.get(identity)}
-    return row if row.is_baseline else row.model_copy(update=update)
-
-
-def _ranked(
-    session: Session, key: str | None, rows: Sequence[BoardRow], baseline: BoardRow | None
-) -> tuple[BoardRow, ...]:
-    """Rows by mean loss with rank and delta; equal losses share a rank, withdrawn ones have none.
-
-    A row is tied with the one above if the two cannot be told apart.
-    """
-    counting = [row for row in rows if row.withdrawn is None]
-    ordered = sorted(counting, key=lambda row: (row.result.val_loss, row.experiment_hash))
-    losses = [row.result.val_loss for row in ordered]
-    tied = _ties(session, key, ordered) if key else set()
-    updates = [
-        {
-            "rank": losses.index(row.result.val_loss) + 1,
-            "is_tied": row.experiment_hash in tied,
-        }
-        for row in ordered
-    ]
-    ranked = [row.model_copy(update=new) for row, new in zip(ordered, updates, strict=True)]
-    withdrawn = [row for row in rows if row.withdrawn is not None]
-    base = baseline.result.val_loss if baseline else None
-    return tuple(
-        row.model_copy(update={"delta": None if base is None else row.result.val_loss - base})
-        for row in (*ranked, *withdrawn)
-    )
-
-
-def _ties(session: Session, key: str, ordered: Sequence[BoardRow]) -> set[str]:
-    """Experiments that are not surely worse than the one ranked above them."""
-    losses, noise = losses_by_experiment(session, key), board_noise(session, key)
-    tied = set()
-    for above, row in pairwise(ordered):
-        pair = judge_pair(losses[row.experiment_hash], losses[above.experiment_hash], noise)
-        # Ranks go by all runs and verdicts by those of a look, so that the row may be better.
-        if pair is None or pair.verdict is not Verdict.WORSE:
-            tied.add(row.experiment_hash)
-    return tied
+    return known_labels(session, sorted({run.experiment_hash for run in runs}))
 
 
 def _waiting(run: RunStanding, labels: dict[str, Label]) -> WaitingRow:
-    label = labels.get(run.run_id) or _label(run.experiment_hash, labels)
+    label = labels.get(run.run_id) or labels.get(run.experiment_hash, PROJECT)
     return WaitingRow(**label.model_dump(), run=run)
+
+
+def _counts(session: Session, key: str, query: BoardQuery) -> dict[Place, int]:
+    """Rows that are asked for, by where they stand."""
+    counts = []
+    for place in (Place.RANKED, Place.WITHDRAWN):
+        number = select(func.count()).select_from(BoardEntry)
+        number = number.where(BoardEntry.comparability_key == key, BoardEntry.place == place)
+        counts.append((place, session.exec(number.where(*query.filters())).one()))
+    return dict(counts)
+
+
+def _baseline(session: Session, key: str) -> BoardEntry | None:
+    query = select(BoardEntry).where(BoardEntry.comparability_key == key)
+    return session.exec(query.where(BoardEntry.place == Place.BASELINE)).first()
+
+
+def _entries(
+    session: Session, key: str, query: BoardQuery, counts: dict[Place, int]
+) -> list[BoardEntry]:
+    """The entries of a page: those that are ranked, and after the last of them the withdrawn."""
+    start = (query.page - 1) * query.page_rows
+    found: list[BoardEntry] = []
+    for place, count in counts.items():
+        wanted = query.page_rows - len(found)
+        if wanted > 0 and start < count:
+            entries = select(BoardEntry).where(BoardEntry.comparability_key == key)
+            entries = entries.where(BoardEntry.place == place).where(*query.filters())
+            entries = entries.order_by(*query.ordering()).offset(start).limit(wanted)
+            found += session.exec(entries).all()
+        start = max(0, start - count)
+    return found
+
+
+class _Context:
+    """What the rows of a page have in common, read once."""
+
+    def __init__(
+        self,
+        session: Session,
+        track: Track,
+        key: str,
+        entries: Sequence[BoardEntry],
+        active: Collection[RunStanding],
+        ended: Collection[RunStanding],
+    ) -> None:
+        identities = {entry.experiment_hash for entry in entries}
+        base = next((entry for entry in entries if entry.place is Place.BASELINE), None)
+        num_baseline_runs = base.num_seeds if base else 0
+        self._base_loss = base.val_loss if base else None
+        self._standings = standings(session, key)
+        self._reruns = rerun_notes(session, key, identities)
+        self._active = Counter(run.experiment_hash for run in active)
+        self._ended = Counter(run.experiment_hash for run in ended)
+        self._tied = self._ties(session, key, entries)
+        self.verdicts: BoardVerdicts = board_verdicts(
+            session, track, key, num_baseline_runs, identities
+        )
+
+    def row(self, entry: BoardEntry) -> BoardRow:
+        """An entry as a row."""
+        identity, place = entry.experiment_hash, entry.place
+        is_ranked, is_baseline = place is Place.RANKED, place is Place.BASELINE
+        loss = entry.val_loss
+        has_delta = self._base_loss is not None and loss is not None and not is_baseline
+        return BoardRow.model_validate(
+            {
+                "submission_id": entry.submission_id,
+                "name": entry.name,
+                "author": entry.author,
+                "rank": self._standings.rank(loss) if is_ranked and loss is not None else None,
+                "is_tied": identity in self._tied,
+                "is_baseline": is_baseline,
+                "experiment_hash": identity,
+                "changes": tuple(Change.model_validate(change) for change in entry.changes),
+                "num_changes": entry.num_changes,
+                "result": PooledResult.model_validate_json(json.dumps(entry.result)),
+                "delta": loss - self._base_loss if has_delta else None,
+                "verdict": None if is_baseline else self.verdicts.of.get(identity),
+                "withdrawn": None if is_baseline else self.verdicts.withdrawn.get(identity),
+                "reruns": self._reruns.get(identity, ()),
+                "newest_at": entry.newest_at,
+                "num_active_runs": self._active[identity],
+                "num_ended_runs": self._ended[identity],
+            }
+        )
+
+    def _ties(self, session: Session, key: str, entries: Sequence[BoardEntry]) -> set[str]:
+        """Experiments that are not surely worse than the one ranked above them."""
+        above = {
+            entry.experiment_hash: other
+            for entry in entries
+            if entry.place is Place.RANKED and entry.val_loss is not None
+            if (other := self._standings.above(entry.val_loss, entry.experiment_hash))
+        }
+        losses = losses_by_experiment(session, key, {*above, *above.values()})
+        noise = board_noise(session, key)
+        tied = set()
+        for identity, other in above.items():
+            pair = judge_pair(losses[identity], losses[other], noise)
+            # Ranks go by all runs and verdicts by those of a look, so that the row may be better.
+            if pair is None or pair.verdict is not Verdict.WORSE:
+                tied.add(identity)
+        return tied

@@ -16,6 +16,7 @@ from core.schema.ledger import LedgerKind
 from core.schema.problem import Problem
 from core.schema.track import Track
 from server.access.caller import Caller, require_author
+from server.board.entries import refresh_experiment
 from server.database import read_session, write
 from server.errors import KeyReused, NotFound
 from server.experiments import ensure_experiment, first_of_experiment, stored_config
@@ -156,6 +157,8 @@ def _store(session: Session, proposal: Proposal, text: str, key: str) -> Submiss
     )
     session.add(row)
     session.flush()
+    # A baseline or an ablation may be on a board already, under another name.
+    refresh_experiment(session, proposal.track, experiment.hash)
     contents: dict[str, JsonValue] = {
         "author": row.author,
         "track": row.track,

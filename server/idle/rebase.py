@@ -16,6 +16,7 @@ from core.schema.canonical import experiment_hash
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
 from core.schema.track import Track
+from server.board.entries import refresh_experiment
 from server.experiments import ensure_experiment, stored_config
 from server.idle.listing import was_queued
 from server.idle.tables import Rebase, RebaseOutcome
@@ -76,6 +77,8 @@ def _rebase(session: Session, submission: SubmissionRow, tracks: Mapping[str, Tr
     row = Rebase.model_validate(values)
     session.add(row)
     session.flush()
+    if row.experiment_hash is not None:
+        refresh_experiment(session, track, row.experiment_hash)
     return row
 
 

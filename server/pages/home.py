@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from core.schema.job import JobState
 from core.schema.track import Track, TrackRules
+from server.board.query import BoardQuery
 from server.leaderboard import BoardRow, leaderboard
 from server.pages.page import Page
 
@@ -47,14 +48,14 @@ def home_page(session: Session, tracks: Mapping[str, Track]) -> HomePage:
 
 
 def _card(session: Session, track: Track) -> TrackCard:
-    board = leaderboard(session, track)
+    board = leaderboard(session, track, BoardQuery(page_rows=TOP_ROWS))
     ranked = tuple(row for row in board.rows if row.withdrawn is None)
     states = [row.run.state for row in board.active]
     return TrackCard(
         rules=track.rules,
         baseline=board.baseline,
         top=ranked[:TOP_ROWS],
-        num_ranked=len(ranked),
+        num_ranked=board.num_ranked,
         num_running=states.count(JobState.RUNNING),
         num_queued=states.count(JobState.QUEUED),
     )

@@ -166,7 +166,7 @@ def submission_page(
         results=_results(session, track, identity, runs),
         track_version=experiment.track_version,
         withdrawn=withdrawal_of(session, submission.id),
-        still_counts=identity not in withdrawn_experiments(session, track.rules.name),
+        still_counts=identity not in withdrawn_experiments(session, track.rules.name, {identity}),
         times=tuple(run_time(run.result) for run in measured if run.result is not None),
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),
@@ -228,7 +228,7 @@ def _results(
     for key, result in _by_key(runs).items():
         base = baseline.get(key)
         num_seeds = base.num_seeds if base else 0
-        verdicts = board_verdicts(session, track, key, num_seeds)
+        verdicts = board_verdicts(session, track, key, num_seeds, {identity})
         verdict = None if is_baseline else verdicts.of.get(identity)
         results.append(
             KeyedResult(

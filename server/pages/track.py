@@ -6,9 +6,27 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from core.schema.track import Budget, Track, TrackRules
+from server.board.columns import (
+    LABELS,
+    BoardColumn,
+    BoardPageQuery,
+    ColumnHead,
+    column_heads,
+)
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
 from server.pages.page import Page
 from server.verdict.bar import IntervalBar, interval_bars
+
+BY_LOSS = BoardPageQuery()
+"""The first page of the default board with all columns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageLink:
+    """A step through the pages of a list."""
+
+    title: str
+    url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +37,18 @@ class TrackPage(Page):
     budget: tuple[str, ...]
     """The budget in plain words."""
     board: Leaderboard
+    query: BoardPageQuery
+    path: str
+    """Address of the page without a query."""
+    heads: tuple[ColumnHead, ...]
+    choices: tuple[tuple[str, str, bool], ...]
+    """(column, title, whether it is shown) of every column that can be left out."""
+    links: tuple[PageLink, ...]
+    """To the neighbouring pages."""
+    first_row: int
+    """Number of the first row on the page, from 1; 0 without rows."""
     rows: tuple[BoardRow, ...]
-    """The baseline, where it has a result, and then the ranked rows."""
+    """The baseline, where it has a result, and then the rows of the page."""
     bars: Mapping[str, IntervalBar | None]
     """The interval of each row, by its experiment, on one scale."""
     preselected_a: str | None
@@ -29,24 +57,30 @@ class TrackPage(Page):
     """The same on side B; None unless there are two to compare."""
 
 
-def track_page(session: Session, track: Track, key: str | None = None) -> TrackPage:
+def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) -> TrackPage:
     """The page of a track.
 
     Raises:
         NotFound: the track has no result under that key.
     """
-    board = leaderboard(session, track, key)
+    board = leaderboard(session, track, query)
     rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
     choices = [row.submission_id for row in rows if row.submission_id]
-    url = f"/api/v1/tracks/{track.rules.name}/leaderboard"
+    path = f"/tracks/{track.rules.name}"
     return TrackPage(
         title=track.rules.title,
         section="tracks",
         is_live=bool(board.active),
-        json_url=f"{url}?key={board.key}" if key else url,
+        json_url=query.address(f"/api/v1{path}/leaderboard", column=()),
         rules=track.rules,
         budget=budget_sentences(track.rules.budget),
         board=board,
+        query=query,
+        path=path,
+        heads=column_heads(query, path, board.tasks),
+        choices=tuple((one.value, LABELS[one], query.shows(one)) for one in BoardColumn),
+        links=_links(query, path, board.num_pages),
+        first_row=(query.page - 1) * query.page_rows + 1 if board.rows else 0,
         rows=rows,
         bars=dict(
             zip(
@@ -58,6 +92,15 @@ def track_page(session: Session, track: Track, key: str | None = None) -> TrackP
         preselected_a=choices[0] if len(choices) > 1 else None,
         preselected_b=choices[1] if len(choices) > 1 else None,
     )
+
+
+def _links(query: BoardPageQuery, path: str, num_pages: int) -> tuple[PageLink, ...]:
+    steps = []
+    if query.page > 1:
+        steps += [("First", 1), ("Previous", min(query.page - 1, num_pages))]
+    if query.page < num_pages:
+        steps += [("Next", query.page + 1), ("Last", num_pages)]
+    return tuple(PageLink(title=title, url=query.address(path, page=n)) for title, n in steps)
 
 
 def budget_sentences(budget: Budget) -> tuple[str, ...]:

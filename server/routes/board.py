@@ -1,7 +1,10 @@
 """The board as JSON: leaderboard, comparison, curves."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
+from fastapi import APIRouter, Query
+
+from server.board.query import BoardQuery
 from server.comparison import Comparison, compare
 from server.curves import SubmissionCurves, submission_curves
 from server.dependencies import ReadSession, Tracks
@@ -15,10 +18,13 @@ router = APIRouter(prefix="/api/v1", tags=["board"])
 
 @router.get("/tracks/{track}/leaderboard", responses=documented(404))
 def get_leaderboard(
-    track: str, session: ReadSession, tracks: Tracks, key: str | None = None
+    track: str,
+    session: ReadSession,
+    tracks: Tracks,
+    query: Annotated[BoardQuery, Query()],
 ) -> Leaderboard:
-    """A track's board under one comparability key, or under that of its newest baseline run."""
-    return leaderboard(session, find_served_track(track, tracks), key)
+    """A page of a track's board, under the key of its newest baseline run by default."""
+    return leaderboard(session, find_served_track(track, tracks), query)
 
 
 @router.get("/compare", responses=documented(404))

@@ -1,8 +1,11 @@
 """The pages for people."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
+from server.board.columns import BoardPageQuery
 from server.dependencies import ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
@@ -25,10 +28,15 @@ def show_home(session: ReadSession, tracks: Tracks, viewer: PageViewer) -> HTMLR
 
 @router.get("/tracks/{track}")
 def show_track(
-    track: str, session: ReadSession, tracks: Tracks, viewer: PageViewer, key: str | None = None
+    track: str,
+    session: ReadSession,
+    tracks: Tracks,
+    viewer: PageViewer,
+    query: Annotated[BoardPageQuery, Query()],
 ) -> HTMLResponse:
-    """A track's board."""
-    return render("track.html", track_page(session, find_served_track(track, tracks), key), viewer)
+    """A page of a track's board."""
+    page = track_page(session, find_served_track(track, tracks), query)
+    return render("track.html", page, viewer)
 
 
 @router.get("/submissions/{submission_id}")

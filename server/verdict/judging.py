@@ -13,6 +13,7 @@ from sqlmodel import Session, col, func, or_, select
 from core.schema.canonical import experiment_hash as hash_of
 from core.schema.ledger import LedgerKind
 from core.schema.track import Track
+from server.board.entries import refresh_entries, refresh_verdicts
 from server.experiments import ensure_experiment
 from server.idle.ablations import ablate
 from server.idle.listing import listed_experiments
@@ -59,9 +60,12 @@ def judge_result(
     """
     experiment = session.get_one(Experiment, run.experiment_hash)
     track, key = tracks.get(experiment.track), run.comparability_key
-    if track is None or key is None or experiment.track_version != track.rules.version:
+    if track is None or key is None:
         return
-    judge_anew(session, track, key, {experiment.hash}, queues_runs)
+    if experiment.track_version != track.rules.version:
+        refresh_entries(session, track, key, {experiment.hash})
+    else:
+        judge_anew(session, track, key, {experiment.hash}, queues_runs)
 
 
 def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_runs: bool) -> None:
@@ -91,15 +95,13 @@ def judge_anew(
 ) -> None:
     """Judge the experiments whose counted runs have changed; all if the baseline's have."""
     board, standing = _Board(session, track, key), standing_record(session, key)
-    listed = listed_experiments(session, key)
+    refresh_entries(session, track, key, changed)
     if board.baseline_hash in changed:
-        changed, losses = listed, losses_by_experiment(session, key)
+        judge_board(session, track, key, queues_runs)
     else:
         losses = {other: experiment_losses(session, other, key) for other in changed}
-    others = (changed & listed) - {board.baseline_hash}
-    # In the order of their losses, so that the best one is the record, whoever came first.
-    for other in sorted(others, key=lambda other: counted_mean(losses.get(other, []))):
-        board.judge(session.get_one(Experiment, other), losses.get(other, []), queues_runs)
+        board.judge_all(changed & listed_experiments(session, key), losses, queues_runs)
+        refresh_verdicts(session, key, changed)
     if standing is not None and standing.lost_at is not None:
         judge_board(session, track, key, queues_runs)
     if queues_runs:
@@ -108,7 +110,10 @@ def judge_anew(
 
 def judge_board(session: Session, track: Track, key: str, queues_runs: bool) -> None:
     """Judge everything on a board anew, as after its record was lost: who comes next?"""
-    judge_anew(session, track, key, listed_experiments(session, key), queues_runs)
+    board = _Board(session, track, key)
+    listed = listed_experiments(session, key)
+    board.judge_all(listed, losses_by_experiment(session, key), queues_runs)
+    refresh_verdicts(session, key)
 
 
 class _Board:
@@ -122,6 +127,16 @@ class _Board:
         self.baseline_hash = hash_of(rules.name, rules.version, track.base)
         self._baseline_losses = experiment_losses(session, self.baseline_hash, key)
         self._noise: Noise | None = board_noise(session, key)
+
+    def judge_all(
+        self, experiments: AbstractSet[str], losses: Mapping[str, list[float]], queues_runs: bool
+    ) -> None:
+        """Judge some experiments in the order of their losses, so that the best one is the record,
+        whoever came first."""
+        others = experiments - {self.baseline_hash}
+        for other in sorted(others, key=lambda other: counted_mean(losses.get(other, []))):
+            experiment = self._session.get_one(Experiment, other)
+            self.judge(experiment, losses.get(other, []), queues_runs)
 
     def judge(self, experiment: Experiment, losses: list[float], queues_runs: bool) -> None:
         """Judge an experiment, and queue the runs that it deserves."""

@@ -1,5 +1,7 @@
 """Who asked for another look at an experiment, and what came out."""
 
+from collections.abc import Collection
+
 from pydantic import AwareDatetime
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, or_, select
@@ -62,9 +64,12 @@ def settle_reruns(session: Session, experiment_hash: str, key: str, judgement: J
     session.flush()
 
 
-def rerun_notes(session: Session, key: str) -> dict[str, tuple[RerunNote, ...]]:
-    """The reruns of a board, by the experiment's hash, the newest three first."""
-    query = select(RerunRow).where(_is_of(key)).order_by(col(RerunRow.id).desc())
+def rerun_notes(
+    session: Session, key: str, experiments: Collection[str]
+) -> dict[str, tuple[RerunNote, ...]]:
+    """The reruns of some experiments of a board, by hash, the newest three first."""
+    query = select(RerunRow).where(_is_of(key), col(RerunRow.experiment_hash).in_(experiments))
+    query = query.order_by(col(RerunRow.id).desc())
     notes: dict[str, tuple[RerunNote, ...]] = {}
     for row in session.exec(query):
         earlier = notes.get(row.experiment_hash, ())

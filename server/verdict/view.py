@@ -1,6 +1,6 @@
 """What is said of each experiment of a board, as its readers see it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import AwareDatetime
 from sqlmodel import Session, col, select
@@ -63,16 +63,23 @@ class BoardVerdicts(Message):
 
 
 def board_verdicts(
-    session: Session, track: Track, key: str, num_baseline_runs: int
+    session: Session,
+    track: Track,
+    key: str,
+    num_baseline_runs: int,
+    experiments: Collection[str] | None = None,
 ) -> BoardVerdicts:
-    """All verdicts under a key.
+    """The verdicts under a key.
 
     Args:
         num_baseline_runs: seeds of the baseline that were measured under it.
+        experiments: whose are wanted; None for all.
     """
     standing = standing_record(session, key)
     record_hash = standing.experiment_hash if standing else None
     query = select(JudgementRow).where(JudgementRow.comparability_key == key)
+    if experiments is not None:
+        query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
     verdicts = {
         row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
         for row in session.exec(query)
@@ -81,12 +88,18 @@ def board_verdicts(
     if num_baseline_runs < MIN_BASELINE_RUNS:
         pending = f"The baseline has {num_baseline_runs} of the {MIN_BASELINE_RUNS} runs that a "
         pending += "verdict needs."
-    withdrawn = withdrawn_experiments(session, track.rules.name)
+    withdrawn = withdrawn_experiments(session, track.rules.name, experiments)
     return BoardVerdicts(of=verdicts, withdrawn=withdrawn, pending=pending)
 
 
-def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNote]:
-    """Experiments of a track all of whose submissions were withdrawn, with the last reason."""
+def withdrawn_experiments(
+    session: Session, track: str, experiments: Collection[str] | None = None
+) -> dict[str, WithdrawnNote]:
+    """Experiments of a track all of whose submissions were withdrawn, with the last reason.
+
+    Args:
+        experiments: which are asked about; None for all.
+    """
     named = named_experiments()
     query = (
         select(named.c.experiment_hash, Withdrawal)
@@ -94,6 +107,8 @@ def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNo
         .where(named.c.track == track)
         .order_by(col(Withdrawal.created_at))
     )
+    if experiments is not None:
+        query = query.where(named.c.experiment_hash.in_(experiments))
     notes: dict[str, list[Withdrawal | None]] = {}
     for experiment_hash, withdrawal in session.exec(query):
         notes.setdefault(experiment_hash, []).append(withdrawal)

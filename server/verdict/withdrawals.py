@@ -9,6 +9,7 @@ from core.schema.ledger import LedgerKind
 from core.schema.problem import Problem
 from core.schema.submission import WithdrawalRequest
 from core.schema.track import Track
+from server.board.entries import refresh_experiment
 from server.idle.names import named_experiments
 from server.ledger.entries import record
 from server.submissions import find_submission
@@ -50,6 +51,8 @@ def withdraw(
     for experiment_hash in session.exec(behind).all():
         if is_withdrawn(session, experiment_hash):
             _lose_records(session, tracks, experiment_hash, request.reason)
+        if submission.track in tracks:
+            refresh_experiment(session, tracks[submission.track], experiment_hash)
     return submission
 
 

@@ -7,6 +7,8 @@ from core.schema.job import JobState
 from core.schema.result import FailureKind
 from core.schema.track import Track
 from core.tracks import load_tracks
+from server.board.entries import fill_boards
+from server.board.query import BoardQuery
 from server.board_keys import baseline_hash
 from server.database import write_session
 from server.errors import NotFound
@@ -103,7 +105,7 @@ def test_results_under_different_keys_are_never_mixed(
     assert names(board) == [(1, "Here")]
     assert [known.key for known in board.keys] == [here, elsewhere]
     assert [known.num_baseline_runs for known in board.keys] == [1, 0]
-    other = leaderboard(session, track, elsewhere)
+    other = leaderboard(session, track, BoardQuery(key=elsewhere))
     assert names(other) == [(1, "Elsewhere")]
     assert other.baseline is None
 
@@ -121,7 +123,7 @@ def test_unknown_key_is_not_found_and_the_message_lists_the_keys(
 ) -> None:
     submit_and_finish(client, "Baseline")
     with pytest.raises(NotFound, match=data_identity().comparability_key("debug", 1)):
-        leaderboard(session, track, "0" * 16)
+        leaderboard(session, track, BoardQuery(key="0" * 16))
 
 
 def test_runs_without_a_result_stand_below_with_their_state(
@@ -175,6 +177,8 @@ def test_a_baseline_that_comes_with_the_project_needs_no_submission(
             "comparability_key": "f" * 16,
         }
         writer.add(Run.model_validate(values))
+        writer.flush()
+        assert fill_boards(writer, [track]) == 1
     baseline = leaderboard(session, track).baseline
     assert baseline is not None
     assert (baseline.name, baseline.author, baseline.submission_id) == ("Baseline", "project", None)

@@ -3,6 +3,7 @@ from starlette.testclient import TestClient
 
 from core.schema.track import Budget
 from core.tracks import load_tracks
+from server.board.columns import BoardPageQuery
 from server.pages.track import budget_sentences, track_page
 from tests.server.factories import submit, submit_and_finish
 
@@ -50,4 +51,4 @@ def test_json_address_names_the_key_that_was_asked_for(
     default = track_page(session, track)
     assert default.json_url == "/api/v1/tracks/debug/leaderboard"
     key = default.board.key
-    assert track_page(session, track, key).json_url.endswith(f"?key={key}")
+    assert track_page(session, track, BoardPageQuery(key=key)).json_url.endswith(f"?key={key}")
