@@ -35,8 +35,7 @@ class IncomingCheckpoint:
         """
         self._num_bytes += len(part)
         require_size(self._num_bytes, self._max_bytes)
-        if self.is_replaced:
-            raise UploadReplaced("another checkpoint of this job is being sent.")
+        self._require_wanted()
         self._hash.update(part)
         self._store.write(self._file, part)
 
@@ -44,9 +43,11 @@ class IncomingCheckpoint:
         """The whole file, which `keep` keeps.
 
         Raises:
+            UploadReplaced: the job's worker has begun to send another one.
             InvalidReport: it is not what was sent.
             ArtifactsUnavailable: it cannot be stored.
         """
+        self._require_wanted()
         found = self._hash.hexdigest()
         if found != sha256:
             message = f"{sha256} is not the hash of the {self._num_bytes:,} bytes that arrived, "
@@ -64,6 +65,10 @@ class IncomingCheckpoint:
         """Delete the file, unless it is kept."""
         if not self._is_kept:
             self._store.discard(self._name, self._file)
+
+    def _require_wanted(self) -> None:
+        if self.is_replaced:
+            raise UploadReplaced("another checkpoint of this job is being sent.")
 
 
 class IncomingCheckpoints:

@@ -70,7 +70,7 @@ def test_a_later_upload_of_a_job_ends_the_earlier_alone(incoming: IncomingCheckp
     incoming.end(JOB, earlier)
     latest = incoming.begin(JOB, 1, 7)
     with pytest.raises(UploadReplaced):
-        later.write(b"1")
+        later.finish(hashlib.sha256(b"").hexdigest())
     latest.write(b"1")
     other.write(b"1")
 
