@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import httpx
 
 Answer = TypeVar("Answer")
 HEALTHY_SECONDS = 90.0
+RUNNER = ("-m", "runner")
 
 
 def wait_for(condition: Callable[[], Answer | None], seconds: float = HEALTHY_SECONDS) -> Answer:
@@ -57,13 +58,22 @@ class Processes:
 
     def start_server(self) -> subprocess.Popen[bytes]:
         """Start the server and wait until it answers."""
-        process = self._start("server")
+        process = self._start("-m", "server")
         wait_for(self._is_healthy)
         return process
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start the worker."""
-        return self._start("runner", "worker", "--device", "cpu", "--name", "tester")
+    def start_worker(
+        self, name: str = "tester", directory: str = "runs", program: Sequence[str] = RUNNER
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker.
+
+        Args:
+            directory: where its run folders go, below the folder of all.
+            program: what Python runs in place of the command line, with the same arguments.
+        """
+        folder = str(self._folder / directory)
+        options = ("--device", "cpu", "--name", name, "--directory", folder)
+        return self._start(*program, "worker", *options)
 
     def runner(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Carry out a command of the command line."""
@@ -88,7 +98,7 @@ class Processes:
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / "processes.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [sys.executable, *arguments],
                 env=self._environment,
                 stdout=log,
                 stderr=log,

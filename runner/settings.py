@@ -38,6 +38,10 @@ class RunnerSettings(BaseSettings):
     """How long training may show no progress, no count and no metric, before the worker ends it
     as a fault of the platform. Compiling shows none until it is done."""
 
+    upload_seconds: float = Field(default=300.0, ge=0.0, le=86_400.0)
+    """How long a run trains between two uploads of its newest checkpoint, from which another
+    worker goes on should this one be lost; 0 uploads none."""
+
     @field_validator("token")
     @classmethod
     def _looks_like_a_token(cls, value: SecretStr | None) -> SecretStr | None:

@@ -24,7 +24,7 @@ from server.app import create_app
 from server.backup import BackupRefused, back_up
 from server.backup import restore as put_back
 from server.database import create_engine, upgrade, write_session
-from server.errors import NameTaken
+from server.errors import ArtifactsUnavailable, NameTaken
 from server.log_setup import set_up_logging
 from server.settings import ServerSettings
 from server.sign_in.author_names import give_name
@@ -119,6 +119,8 @@ def main() -> None:
             app = create_app(settings)
     except InvalidInput as error:
         _refuse(f"The tracks cannot be read:\n{error}")
+    except ArtifactsUnavailable as error:
+        _refuse(f"Artifacts cannot be kept: {error} Check FIVE_DOLLAR_ARTIFACTS_URL.")
     uvicorn.run(
         app,
         host=settings.host,

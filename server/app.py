@@ -14,6 +14,9 @@ from core.schema.problem import Problem
 from core.tracks import load_tracks
 from core.version import code_commit
 from server.access.rate_limit import RateLimits, limit_rate
+from server.artifacts.incoming import IncomingCheckpoints
+from server.artifacts.store import ArtifactStore
+from server.artifacts.sweeper import Sweeper
 from server.baselines import import_baselines
 from server.board.entries import fill_boards
 from server.body_limit import BodyLimit
@@ -24,6 +27,7 @@ from server.job_queue import extend_leases
 from server.reaper import Reaper
 from server.routes import (
     board,
+    checkpoints,
     forms,
     health,
     jobs,
@@ -47,6 +51,7 @@ from server.templating import STATIC
 
 API = "/api/v1"
 REAPER_SECONDS = 5.0
+SWEEP_SECONDS = 10.0
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -54,6 +59,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
 
     Raises:
         InvalidInput: the tracks' folder is empty or does not follow its schema.
+        ArtifactsUnavailable: the folder of artifacts cannot be made.
         SQLAlchemyError, OSError: the database cannot be opened.
         CommandError: the database is of a newer version of the project.
     """
@@ -69,6 +75,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         if settings.queues_runs:
             rebase_submissions(session, served)
     engine.dispose()
+    store = ArtifactStore(settings.artifacts_address)
     app = FastAPI(
         title="Five-Dollar LLM",
         version=code_commit(),
@@ -85,11 +92,23 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.tracks = served
     app.state.engine = engine
+    app.state.checkpoints = IncomingCheckpoints(store, settings.checkpoint_bytes)
     app.state.rate_limits = RateLimits(settings)
     app.state.sign_in = set_up_sign_in(settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
+    for routes in (
+        submissions,
+        runs,
+        tracks,
+        workers,
+        jobs,
+        checkpoints,
+        ledger,
+        memory,
+        tokens,
+        health,
+    ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
     for router in (api, board.router, pages.router, *signed_in):
@@ -107,8 +126,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
     app.state.reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs)
     app.state.reaper.start()
+    sweeper = Sweeper(engine, app.state.checkpoints.store, SWEEP_SECONDS)
+    sweeper.start()
     try:
         yield
     finally:
+        await sweeper.stop()
         await app.state.reaper.stop()
         engine.dispose()

@@ -1,5 +1,7 @@
 """Refusing large requests before they fill memory."""
 
+import re
+
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -7,6 +9,7 @@ from core.schema.submission import MAX_SUBMISSION_BYTES
 from server.error_answers import server_error
 from server.errors import BodyTooLarge
 
+CHECKPOINT = re.compile(r"/api/v1/jobs/[^/]+/checkpoint")
 SUBMISSIONS = "/api/v1/submissions"
 MAX_REPORT_BYTES = 1024 * 1024
 MAX_DRAINED_BYTES = 32 * 1024 * 1024
@@ -14,7 +17,10 @@ MAX_DRAINED_BYTES = 32 * 1024 * 1024
 
 
 class BodyLimit:
-    """ASGI middleware: 64 KiB for a submission, 1 MiB for everything else."""
+    """ASGI middleware: 64 KiB for a submission, 1 MiB for everything else.
+
+    A checkpoint is too large to wait for; its route counts as it reads.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,7 +31,7 @@ class BodyLimit:
         What a client that went away left behind is no request: half a submission may be a
         valid one that nobody meant.
         """
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _is_checkpoint(scope):
             await self._app(scope, receive, send)
             return
         limit = MAX_SUBMISSION_BYTES if scope["path"] == SUBMISSIONS else MAX_REPORT_BYTES
@@ -53,6 +59,10 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _is_checkpoint(scope: Scope) -> bool:
+    return CHECKPOINT.fullmatch(scope["path"]) is not None and scope["method"] == "PUT"
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from core.schema.track import Track
+from server.artifacts.incoming import IncomingCheckpoints
 from server.database import get_session
 from server.settings import ServerSettings
 
@@ -33,7 +34,14 @@ async def get_engine(request: Request) -> Engine:
     return engine
 
 
+async def get_checkpoints(request: Request) -> IncomingCheckpoints:
+    """Where checkpoints arrive and lie."""
+    checkpoints: IncomingCheckpoints = request.app.state.checkpoints
+    return checkpoints
+
+
 ReadSession = Annotated[Session, Depends(get_session)]
 Settings = Annotated[ServerSettings, Depends(get_settings)]
 Tracks = Annotated[Mapping[str, Track], Depends(get_tracks)]
 Database = Annotated[Engine, Depends(get_engine)]
+Checkpoints = Annotated[IncomingCheckpoints, Depends(get_checkpoints)]

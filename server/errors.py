@@ -15,10 +15,12 @@ ServerError
 ├── KeyReused          409  an idempotency key came with another submission
 ├── AlreadyEnded       409  a run that has ended cannot be cancelled
 ├── NothingToRun       409  no further run of an experiment would change anything
+├── UploadReplaced     409  a later upload for the same job has begun
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
 ├── TooManyRequests    429  the client has asked too much in too short a time
 ├── GitHubUnavailable  502  GitHub does not say who signs in
+├── ArtifactsUnavailable 503  checkpoints can be neither kept nor read for now
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
 
 `core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
@@ -141,6 +143,13 @@ class NothingToRun(ServerError):
     kind = "nothing_to_run"
 
 
+class UploadReplaced(ServerError):
+    """The job's worker sends another checkpoint; this one is not wanted any more."""
+
+    status = 409
+    kind = "upload_replaced"
+
+
 class InvalidReport(ServerError):
     """A report that follows its schema but cannot be of this job."""
 
@@ -175,6 +184,13 @@ class GitHubUnavailable(ServerError):
 
     status = 502
     kind = "github_unavailable"
+
+
+class ArtifactsUnavailable(ServerError):
+    """The store of checkpoints does not do what it was asked to."""
+
+    status = 503
+    kind = "artifacts_unavailable"
 
 
 class ReaperDied(ServerError):

@@ -184,6 +184,10 @@ def _entries(
     return found
 
 
+def _delta(loss: float | None, base_loss: float | None) -> float | None:
+    return None if loss is None or base_loss is None else loss - base_loss
+
+
 class _Context:
     """What the rows of a page have in common, read once."""
 
@@ -214,7 +218,6 @@ class _Context:
         identity, place = entry.experiment_hash, entry.place
         is_ranked, is_baseline = place is Place.RANKED, place is Place.BASELINE
         loss = entry.val_loss
-        has_delta = self._base_loss is not None and loss is not None and not is_baseline
         return BoardRow.model_validate(
             {
                 "submission_id": entry.submission_id,
@@ -227,7 +230,7 @@ class _Context:
                 "changes": tuple(Change.model_validate(change) for change in entry.changes),
                 "num_changes": entry.num_changes,
                 "result": PooledResult.model_validate_json(json.dumps(entry.result)),
-                "delta": loss - self._base_loss if has_delta else None,
+                "delta": _delta(loss, None if is_baseline else self._base_loss),
                 "verdict": None if is_baseline else self.verdicts.of.get(identity),
                 "withdrawn": None if is_baseline else self.verdicts.withdrawn.get(identity),
                 "reruns": self._reruns.get(identity, ()),

@@ -1,15 +1,18 @@
 """What the person who runs the server may set, as `FIVE_DOLLAR_...` environment variables."""
 
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
+from fsspec import get_filesystem_class
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from core.schema.track import GIB
 from core.tracks import BASELINES
 
 MIN_KEY_LENGTH = 32
@@ -37,6 +40,11 @@ class ServerSettings(BaseSettings):
 
     database_url: str = "sqlite:///data/board.sqlite"
     """SQLAlchemy address of the database; a folder that SQLite needs is created."""
+    artifacts_url: str = ""
+    """Where this server, and no other, keeps checkpoints of unfinished jobs: `file:///folder` or
+    `s3://bucket/prefix`. Empty for a folder `artifacts` beside a SQLite database, or in `data`."""
+    checkpoint_gib: float = Field(default=8.0, ge=0.0, le=1024.0)
+    """Largest checkpoint that a worker may leave here, in GiB; 0 for none."""
     host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65_535)
@@ -87,6 +95,13 @@ class ServerSettings(BaseSettings):
             )
         return value
 
+    @field_validator("artifacts_url")
+    @classmethod
+    def _keeps_files(cls, value: str) -> str:
+        if value:
+            require_storage(value)
+        return value
+
     @field_validator("access")
     @classmethod
     def _lets_nobody_in(cls, value: Access, info: ValidationInfo) -> Access:
@@ -130,9 +145,44 @@ class ServerSettings(BaseSettings):
         return bool(self.github_client_id)
 
     @property
+    def artifacts_address(self) -> str:
+        """Where artifacts are kept, for fsspec."""
+        if self.artifacts_url:
+            return self.artifacts_url
+        url = make_url(self.database_url)
+        is_file = url.get_backend_name() == "sqlite" and url.database
+        folder = Path(url.database).parent if is_file and url.database else Path("data")
+        return f"file://{folder.absolute()}/artifacts"
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Largest checkpoint that a worker may leave here."""
+        return round(self.checkpoint_gib * GIB)
+
+    @property
     def base_url(self) -> str:
         """Address that links in answers start with, without a slash at the end."""
         return self.public_url or f"http://{self.host}:{self.port}"
+
+
+def require_storage(url: str) -> None:
+    """Check that an address of artifacts can be opened by what is installed.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    protocol = url.partition("://")[0]
+    if not re.fullmatch(r"file:///.+|s3://[^/]+(/.*)?", url):
+        raise ValueError(
+            f"{url!r} is no place for artifacts; write file:///folder or s3://bucket/prefix"
+        )
+    try:
+        get_filesystem_class(protocol)
+    except ImportError as error:
+        raise ValueError(
+            f"{protocol}:// needs a package that is not installed; "
+            "add it with pip install 'five-dollar-llm[s3]'"
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:

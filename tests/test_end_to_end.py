@@ -1,6 +1,7 @@
 """The whole path over real processes: server, worker, submission, board; and both killed."""
 
 import json
+import re
 import uuid
 
 import httpx
@@ -81,6 +82,60 @@ def test_submissions_train_and_rank_though_server_and_worker_are_killed(processe
 
     worker.terminate()
     assert worker.wait(timeout=60) == 0
+
+
+SLOW_CHILD = """
+import time
+from core.train import run
+from runner.execute import main
+save = run.save_checkpoint
+def save_and_rest(*arguments):
+    save(*arguments)
+    time.sleep(1.0)
+run.CHECKPOINT_SECONDS, run.save_checkpoint = 0.0, save_and_rest
+main()
+"""
+SLOW_WORKER = f"""
+import sys
+from runner.work import child
+child.EXECUTE = (sys.executable, "-c", {SLOW_CHILD!r})
+from runner.cli import app
+app()
+"""
+
+
+def test_what_a_killed_worker_left_is_gone_on_with_elsewhere_to_the_same_result(
+    processes, tmp_path
+):
+    processes.set(upload_seconds="0.2")
+    processes.start_server()
+    run_id = submit(processes, "Carried over")["run_id"]
+    first = processes.start_worker("first", "first", ("-c", SLOW_WORKER))
+    artifacts = tmp_path / "artifacts"
+
+    def steps_kept():
+        return [int(path.name.split("-")[2]) for path in artifacts.glob("*.tar")]
+
+    wait_for(lambda: any(step >= 50 for step in steps_kept()))
+    processes.kill(first)
+    second = processes.start_worker("second", "second")
+    result = wait_for(lambda: finished(processes, run_id))
+    assert (result["attempt"], result["result"]["steps"]) == (2, 200)
+    log = httpx.get(f"{processes.url}/api/v1/runs/{run_id}/log").text
+    (step,) = re.findall(r"fetched the checkpoint of step (\d+) from the server", log)
+    lines = (tmp_path / "second" / "runs" / run_id / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["step"] == int(step) + 1 > 50
+    assert len(lines) == 200 - int(step)
+
+    # Trained again, without a break.
+    reproduced = processes.runner("reproduce", run_id, "--device", "cpu", "--json")
+    assert reproduced.returncode == 0, reproduced.stderr
+    figures = {figure["label"]: figure for figure in json.loads(reproduced.stdout)["figures"]}
+    assert figures["Validation loss"]["delta"] == 0
+    assert figures["synthetic_world acc_norm"]["delta"] == 0
+    wait_for(lambda: not list(artifacts.iterdir()), 30.0)
+    second.terminate()
+    assert second.wait(timeout=60) == 0
 
 
 def test_a_run_of_a_worker_is_reproduced_to_the_last_bit(processes):

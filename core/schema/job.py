@@ -6,12 +6,13 @@ from typing import Self
 from pydantic import AwareDatetime, Field
 
 from core.schema.base import MAX_COUNT, Message
+from core.schema.checkpoint import StoredCheckpoint
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
 from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult
 from core.schema.track import Budget, Sharding
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """Raised whenever an old worker could misunderstand a job."""
 MAX_METRIC_POINTS = 1000
 MAX_LOG_CHARACTERS = 64 * 1024
@@ -104,6 +105,8 @@ class WorkerRegistration(Message):
     """Id for all later calls."""
     heartbeat_seconds: float
     """How often a running job must be reported."""
+    checkpoint_bytes: int = Field(default=0, ge=0)
+    """Largest checkpoint that the server takes; 0 for none."""
 
 
 class JobOffer(Message):
@@ -117,6 +120,8 @@ class JobOffer(Message):
     """First, second or third attempt."""
     run: RunSpec
     """What to train."""
+    checkpoint: StoredCheckpoint | None = None
+    """What an earlier attempt left on the server to go on from; None for nothing that fits."""
 
 
 class Heartbeat(Message):

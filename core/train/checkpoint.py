@@ -1,7 +1,6 @@
 """Checkpoints: written whole or not at all, resumed from the newest that is whole.
 
-A run folder holds `checkpoint-<step>/` with `model.safetensors`, `state.pt` (optimizers,
-random number generators, progress), `config.json` and, written last, `manifest.json`.
+`core.train.checkpoint_folder` says what they consist of.
 """
 
 import hashlib
@@ -22,10 +21,9 @@ from torch import Tensor
 from core.durable import flush_to_disk
 from core.errors import CheckpointCorrupt
 from core.schema.job import RunSpec
+from core.train.checkpoint_folder import PREFIX, checkpoint_folder, checkpoint_folders
 
 logger = logging.getLogger(__name__)
-
-_PREFIX = "checkpoint-"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
     """
     target = checkpoint_folder(directory, checkpoint.step)
     temporary = directory / f".{target.name}.{os.getpid()}"
-    for unfinished in directory.glob(f".{_PREFIX}*"):
+    for unfinished in directory.glob(f".{PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
     temporary.mkdir(parents=True)
     weights = {name: tensor.detach().contiguous() for name, tensor in checkpoint.weights.items()}
@@ -62,20 +60,15 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
     flush_to_disk(directory)
-    for older in _checkpoints(directory):
+    for older in checkpoint_folders(directory):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)
     return target
 
 
-def checkpoint_folder(directory: Path, step: int) -> Path:
-    """The folder of the checkpoint after a step."""
-    return directory / f"{_PREFIX}{step:09d}"
-
-
 def load_newest_checkpoint(directory: Path, spec: RunSpec) -> Checkpoint | None:
     """The newest whole checkpoint of this run, or None; others are logged and passed over."""
-    for folder in reversed(_checkpoints(directory)):
+    for folder in reversed(checkpoint_folders(directory)):
         try:
             if not read_spec(folder).is_same_run(spec):
                 raise CheckpointCorrupt(f"{folder} belongs to another run or config")
@@ -93,7 +86,7 @@ def newest_checkpoint_folder(directory: Path) -> Path:
     """
     if (directory / "manifest.json").is_file():
         return directory
-    folders = _checkpoints(directory)
+    folders = checkpoint_folders(directory)
     if not folders:
         raise CheckpointCorrupt(
             f"{directory} is no checkpoint and holds none; give a run folder that `runner train` "
@@ -134,10 +127,6 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointCorrupt(
             f"{folder} is incomplete or damaged: {str(error).splitlines()[0]}"
         ) from error
-
-
-def _checkpoints(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob(f"{_PREFIX}*") if path.is_dir())
 
 
 def _sha256(path: Path) -> str:

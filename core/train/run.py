@@ -12,12 +12,8 @@ from core.schema.job import RunSpec
 from core.schema.result import RunResult, Timing
 from core.schema.track import GIB
 from core.train.budget import CostMeter, build_pace
-from core.train.checkpoint import (
-    checkpoint_folder,
-    load_newest_checkpoint,
-    read_checkpoint,
-    save_checkpoint,
-)
+from core.train.checkpoint import load_newest_checkpoint, read_checkpoint, save_checkpoint
+from core.train.checkpoint_folder import checkpoint_folder
 from core.train.clock import Clock
 from core.train.device import (
     cap_memory,

@@ -1,6 +1,7 @@
 """The server's API as typed calls: one client each for authors, workers and administrators."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
@@ -10,6 +11,12 @@ import httpx
 from pydantic import BaseModel
 
 from core.schema.access import NewToken, TokenList, TokenRequest, TokenStatus
+from core.schema.checkpoint import (
+    LEASE_HEADER,
+    SHA256_HEADER,
+    STEP_HEADER,
+    StoredCheckpoint,
+)
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import (
     FailureReport,
@@ -117,6 +124,23 @@ class WorkerClient(Client):
     def release(self, job_id: str, token: str) -> None:
         """Hand an unfinished job back to the queue."""
         self._transport.post(f"/jobs/{job_id}/release", LeaseReturn(lease_token=token))
+
+    def send_checkpoint(
+        self, job_id: str, token: str, checkpoint: StoredCheckpoint, pieces: Iterable[bytes]
+    ) -> None:
+        """Leave a checkpoint with the server; tried once, as long as it takes."""
+        headers = {
+            LEASE_HEADER: token,
+            STEP_HEADER: str(checkpoint.step),
+            SHA256_HEADER: checkpoint.sha256,
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(checkpoint.num_bytes),
+        }
+        self._transport.put_file(f"/jobs/{job_id}/checkpoint", pieces, headers)
+
+    def fetch_checkpoint(self, job_id: str, token: str) -> AbstractContextManager[Iterator[bytes]]:
+        """The checkpoint that an earlier attempt left, piece by piece; tried once."""
+        return self._transport.get_file(f"/jobs/{job_id}/checkpoint", {LEASE_HEADER: token})
 
 
 class AuthorClient(Client):

@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -27,6 +28,10 @@ Sleep = Callable[[float], None]
 
 API = "/api/v1"
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+FILE_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+STORED_TIMEOUT = httpx.Timeout(60.0, connect=5.0, read=300.0)
+"""Once the server has all of a file, it may take long to store it."""
+PIECE_BYTES = 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 FIRST_DELAY_SECONDS = 0.25
 LONGEST_DELAY_SECONDS = 10.0
@@ -84,6 +89,27 @@ class Transport:
             return self._call("POST", path, content, {"Content-Type": "application/json"})
         return self._call("POST", path, content=body, headers=headers)
 
+    def put_file(self, path: str, pieces: Iterable[bytes], headers: Mapping[str, str]) -> None:
+        """PUT a file to a path below `/api/v1`; once, as its pieces cannot be had again."""
+        response, reason = self._try("PUT", path, pieces, headers, None, STORED_TIMEOUT)
+        if response is None:
+            raise ServerUnreachable(f"The server at {self.server_url} {reason}.")
+        _accepted(response)
+
+    @contextmanager
+    def get_file(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+        """GET a file from a path below `/api/v1`, piece by piece; once."""
+        url = f"{self.server_url}{API}{path}"
+        try:
+            with self._http.stream("GET", url, headers=headers, timeout=FILE_TIMEOUT) as response:
+                if not response.is_success:
+                    response.read()
+                yield _accepted(response).iter_bytes(PIECE_BYTES)
+        except httpx.TransportError as error:
+            raise ServerUnreachable(
+                f"The server at {self.server_url} broke off ({error or type(error).__name__})."
+            ) from error
+
     def _call(
         self,
         method: str,
@@ -112,15 +138,21 @@ class Transport:
         self,
         method: str,
         path: str,
-        content: bytes,
+        content: bytes | Iterable[bytes],
         headers: Mapping[str, str] | None,
         query: Mapping[str, str | int] | None,
+        timeout: httpx.Timeout | None = None,
     ) -> tuple[httpx.Response | None, str]:
         """The answer, if there is one, and what to say if it is not good enough."""
         url = f"{self.server_url}{API}{path}"
         try:
             response = self._http.request(
-                method, url, content=content, headers=headers, params=query
+                method,
+                url,
+                content=content,
+                headers=headers,
+                params=query,
+                timeout=timeout or self._http.timeout,
             )
         except httpx.TimeoutException:
             return None, "did not answer in time"

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -147,6 +148,12 @@ class RunFolder:
     def log_tail(self, lines: int) -> list[str]:
         """The last lines of the log."""
         return tail_lines(self.log_path, MAX_LOG_LINE_BYTES * lines)[-lines:]
+
+    def add_to_log(self, message: str) -> None:
+        """Append a line to the log, in the form of those that training writes."""
+        now = datetime.now()
+        with self.log_path.open("a", encoding="utf-8") as log:
+            log.write(f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03} INFO {message}\n")
 
     def remove_checkpoints(self) -> None:
         """Delete whole and unfinished checkpoints; everything else stays."""

@@ -4,10 +4,10 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 
 from core.schema.job import JobOffer
 from core.schema.result import FailureKind
+from core.train.checkpoint_folder import newest_step
 from core.train.environment import RunEnvironment
 from runner.api.client import WorkerClient
 from runner.errors import LeaseLost, NotFound, ServerFault, ServerUnreachable
@@ -16,10 +16,14 @@ from runner.runs.run_folder import Failure, Progress, RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display, RunView
 from runner.work.anchors import LONGEST_SECONDS, Anchors
+from runner.work.checkpoint_fetch import CheckpointFetch
+from runner.work.checkpoint_upload import CheckpointUploads, UploadRules
 from runner.work.child import EXECUTE, Child
 from runner.work.outage import Outage
+from runner.work.outcome import Outcome
 from runner.work.silence import Silence
 from runner.work.spool import Spool
+from runner.work.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +33,6 @@ PROGRESS_SECONDS = 2.0
 STOP_GRACE_SECONDS = 90.0
 """How long a run that was asked to stop may take for its checkpoint."""
 CANCEL_GRACE_SECONDS = 10.0
-
-
-class Outcome(StrEnum):
-    """How an attempt ended for the worker."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    PLATFORM_FAULT = "failed through no fault of the submission"
-    CANCELLED = "cancelled"
-    RELEASED = "released"
-    LEASE_LOST = "lease lost"
-    GAVE_UP = "not reported, because the server is away"
-    BROKEN = "given up, because the worker failed"
 
 
 class Attempt:
@@ -57,12 +48,14 @@ class Attempt:
         display: Display,
         anchors: Anchors,
         hang_seconds: float,
+        upload_rules: UploadRules,
         child_command: Sequence[str] = EXECUTE,
     ) -> None:
         """Take an offer.
 
         Args:
             hang_seconds: how long training may show no progress.
+            upload_rules: when checkpoints go to the server.
         """
         self._offer = offer
         self._folder = folder
@@ -75,6 +68,7 @@ class Attempt:
         self._child_command = child_command
         self._label = f"{offer.run.track} {offer.run.run_id}"
         self._spool = Spool(folder, client, offer.job_id, offer.lease_token)
+        self._uploads = CheckpointUploads(folder, client, offer, upload_rules)
         self._outage = Outage()
         self._beat_at = float("-inf")
         self._progress: Progress | None = None
@@ -101,15 +95,30 @@ class Attempt:
     def _train_and_report(self) -> Outcome:
         failure: Failure | None = None
         if self._folder.result() is None:
-            self._provide_anchor()
+            self._provide_checkpoint()
             if not self._asked_to_stop:
-                silence = Silence(self._folder, self._hang_seconds, time.monotonic())
-                failure = self._verdict(self._carry_out(self._child_command, silence=silence))
+                self._provide_anchor()
+            if not self._asked_to_stop:
+                failure = self._train()
         if self._cancelled:
             failure = Failure(kind=FailureKind.CANCELLED, message="Cancelled while it ran.")
         if self._folder.result() is None and failure is None:
             return self._hand_back()
         return self._report(failure)
+
+    def _train(self) -> Failure | None:
+        """Train in a child process, whose checkpoints go to the server beside it."""
+        silence = Silence(self._folder, self._hang_seconds, time.monotonic())
+        try:
+            return self._verdict(self._carry_out(self._child_command, silence=silence))
+        finally:
+            self._uploads.stop()
+
+    def _provide_checkpoint(self) -> None:
+        """Fetch what an earlier attempt left on the server, unless this machine has it or more."""
+        offered = self._offer.checkpoint
+        if offered is not None and offered.step > newest_step(self._folder.path):
+            self._accompany(CheckpointFetch(self._folder, self._client, self._offer, offered))
 
     def _provide_anchor(self) -> None:
         """Put the baseline's speed in the folder, measured now if this session lacks it.
@@ -140,13 +149,19 @@ class Attempt:
             silence: ends it earlier, if it hangs; None for a child that tells nothing.
         """
         child = Child(self._folder, command)
-        try:
-            self._watch(child, longest_seconds, silence)
-        finally:
-            child.kill()
+        self._accompany(child, longest_seconds, silence)
         return child
 
-    def _watch(self, child: Child, longest_seconds: float, silence: Silence | None) -> None:
+    def _accompany(
+        self, task: Task, longest_seconds: float = math.inf, silence: Silence | None = None
+    ) -> None:
+        """Keep the lease until a task has ended, and end it in any case."""
+        try:
+            self._watch(task, longest_seconds, silence)
+        finally:
+            task.kill()
+
+    def _watch(self, child: Task, longest_seconds: float, silence: Silence | None) -> None:
         """Pass on what the child writes until it ends, or must end."""
         ends_at = time.monotonic() + longest_seconds
         kill_at: float | None = None
@@ -154,6 +169,7 @@ class Attempt:
             self._show()
             self._contact(self._beat)
             now = time.monotonic()
+            self._uploads.consider(now)
             must_end = self._stop.requested or self._cancelled or self._outage.is_hopeless(now)
             if must_end and kill_at is None:
                 child.ask_to_stop()

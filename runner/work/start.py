@@ -51,6 +51,7 @@ def work(
         once=once,
         rest_seconds=settings.rest_seconds,
         hang_seconds=settings.hang_seconds,
+        upload_seconds=settings.upload_seconds,
     )
     stop = StopRequest()
     stop.listen()

@@ -23,9 +23,11 @@ from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display
 from runner.work.anchors import MEASURE, Anchors
-from runner.work.attempt import Attempt, Outcome
+from runner.work.attempt import Attempt
+from runner.work.checkpoint_upload import UploadRules
 from runner.work.child import EXECUTE
 from runner.work.outage import Outage
+from runner.work.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class WorkerOptions:
     """Pause after a fault of this machine, doubled with each further one."""
     hang_seconds: float
     """How long training may show no progress before it is ended."""
+    upload_seconds: float
+    """How long a run trains between two uploads of its checkpoint; 0 for none."""
     child_command: Sequence[str] = EXECUTE
     """Program that trains one run folder."""
     anchor_command: Sequence[str] = MEASURE
@@ -170,6 +174,7 @@ class Worker:
             self._display,
             self._anchors,
             self._options.hang_seconds,
+            UploadRules(self._options.upload_seconds, registration.checkpoint_bytes),
             self._options.child_command,
         )
         return attempt.run(self._options.environment)

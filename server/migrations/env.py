@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Enum, TypeDecorator
 from sqlmodel import SQLModel
 
 from server.access import tables as access_tables  # noqa: F401 -- fills the metadata
+from server.artifacts import tables as artifact_tables  # noqa: F401
 from server.board import tables as board_tables  # noqa: F401
 from server.canary import tables as canary_tables  # noqa: F401
 from server.database import create_engine

@@ -9,6 +9,7 @@ from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
 from server import workers
 from server.access.requirement import Reporter
 from server.access.worker_tokens import bind, require_worker
+from server.artifacts.checkpoints import with_checkpoint
 from server.canary import schedule
 from server.database import write, write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
@@ -47,7 +48,9 @@ def register(
 
     worker = write(database, store)
     return WorkerRegistration(
-        worker_id=worker.id, heartbeat_seconds=settings.lease_seconds / HEARTBEATS_PER_LEASE
+        worker_id=worker.id,
+        heartbeat_seconds=settings.lease_seconds / HEARTBEATS_PER_LEASE,
+        checkpoint_bytes=settings.checkpoint_bytes,
     )
 
 
@@ -63,4 +66,6 @@ def claim(
     with write_session(database) as session:
         require_worker(session, caller, worker_id)
         offer = schedule.claim(session, worker_id, tracks, settings)
+        if offer is not None:
+            offer = with_checkpoint(session, offer, worker_id)
     return offer if offer is not None else Response(status_code=204)

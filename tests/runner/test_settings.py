@@ -17,6 +17,7 @@ def no_environment(monkeypatch):
         "MIRROR",
         "REST_SECONDS",
         "HANG_SECONDS",
+        "UPLOAD_SECONDS",
         "TOKEN",
     ):
         monkeypatch.delenv(f"FIVE_DOLLAR_{name}", raising=False)
@@ -28,6 +29,7 @@ def test_defaults_need_no_environment():
     assert settings.directory == Path("runs")
     assert settings.mirror is None
     assert (settings.rest_seconds, settings.hang_seconds) == (15, 900)
+    assert settings.upload_seconds == 300
 
 
 def test_the_command_line_comes_before_the_environment(monkeypatch):

@@ -24,6 +24,7 @@ Serve = Callable[..., AbstractContextManager[TestClient]]
 
 
 ON_BOTH_STORES = {
+    "artifacts.test_checkpoints",
     "canary.test_schedule",
     "ledger.test_ledger",
     "routes.test_board",
@@ -139,12 +140,13 @@ def unpinned_tracks(folder: Path) -> Path:
 
 @pytest.fixture
 def settings(
-    database_url: str, tracks_folder: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tracks_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ServerSettings:
     """Settings with a database of the test's own, whatever the environment says."""
     monkeypatch.delenv("FIVE_DOLLAR_DATABASE_URL", raising=False)
     return ServerSettings(
         database_url=database_url,
+        artifacts_url=f"file://{tmp_path}/artifacts",
         public_url="http://board.test",
         tracks_folder=tracks_folder,
         # So that a queue holds what a test puts there; tests of verdicts say otherwise.

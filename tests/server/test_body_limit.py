@@ -34,7 +34,8 @@ def test_a_body_without_a_length_is_measured_as_it_comes(client: TestClient) -> 
 
 def test_a_body_of_ten_megabytes_is_refused_on_every_route(client: TestClient) -> None:
     body = b"x" * 10_000_000
-    for path in ("/submissions", "/workers", "/jobs/j_x/metrics", "/nothing"):
+    paths = ("/submissions", "/workers", "/jobs/j_x/metrics", "/jobs/j_x/checkpoint", "/nothing")
+    for path in paths:
         response = client.post(f"{API}{path}", content=body)
         assert (response.status_code, response.json()["kind"]) == (413, "body_too_large")
 

@@ -52,6 +52,8 @@ def refusal(
         ({"DATABASE_URL": "sqlite:////dev/null/board.sqlite"}, "database cannot be opened"),
         ({"HOST": "0.0.0.0"}, "everybody who reaches 0.0.0.0 could submit"),
         ({"TRACKS_FOLDER": "/nowhere"}, "there are no tracks in /nowhere"),
+        ({"ARTIFACTS_URL": "/data"}, "FIVE_DOLLAR_ARTIFACTS_URL: '/data' is not allowed"),
+        ({"ARTIFACTS_URL": "file:///dev/null/x"}, "Check FIVE_DOLLAR_ARTIFACTS_URL"),
     ],
 )
 def test_wrong_settings_end_the_server_with_the_reason(

@@ -1,6 +1,9 @@
+import sys
 from itertools import combinations
+from pathlib import Path
 
 import pytest
+from fsspec.registry import _registry as registry
 from pydantic import ValidationError
 
 from server.settings import Access, ServerSettings
@@ -27,6 +30,11 @@ def test_links_start_with_the_address_listened_on_unless_another_is_public() -> 
         ("port", 70_000, "less than or equal to 65535"),
         ("lease_seconds", 0, "greater than 0"),
         ("lease_seconds", float("nan"), "less than or equal to 86400"),
+        ("artifacts_url", "/data/artifacts", "write file:///folder or s3://bucket/prefix"),
+        ("artifacts_url", "file://artifacts", "write file:///folder or s3://bucket/prefix"),
+        ("artifacts_url", "memory://artifacts", "write file:///folder or s3://bucket/prefix"),
+        ("artifacts_url", "s3:///prefix", "write file:///folder or s3://bucket/prefix"),
+        ("checkpoint_gib", -1, "greater than or equal to 0"),
         ("public_url", "board.org", "should match pattern"),
         ("public_url", "https://board.org/", "should match pattern"),
     ],
@@ -80,3 +88,30 @@ def test_sign_in_needs_a_long_key_and_a_server_that_asks_who_writes() -> None:
         ServerSettings.model_validate({"access": "tokens", **SIGN_IN, "session_key": "k" * 31})
     with pytest.raises(ValidationError, match="needs FIVE_DOLLAR_ACCESS=tokens"):
         ServerSettings.model_validate(SIGN_IN)
+
+
+@pytest.mark.parametrize(
+    ("database_url", "folder"),
+    [
+        ("sqlite:////var/board/board.sqlite", "/var/board"),
+        ("sqlite:///data/board.sqlite", f"{Path.cwd()}/data"),
+        ("postgresql+psycopg://board@host/board", f"{Path.cwd()}/data"),
+    ],
+)
+def test_artifacts_lie_beside_the_database_unless_a_place_is_named(
+    database_url: str, folder: str
+) -> None:
+    settings = ServerSettings(database_url=database_url)
+    assert settings.artifacts_address == f"file://{folder}/artifacts"
+    elsewhere = ServerSettings(database_url=database_url, artifacts_url="file:///elsewhere")
+    assert elsewhere.artifacts_address == "file:///elsewhere"
+
+
+def test_a_bucket_without_its_package_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As if s3fs were not installed, wherever the test runs.
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(registry, "s3", raising=False)
+    with pytest.raises(ValidationError, match=r"not installed.*five-dollar-llm\[s3\]"):
+        ServerSettings(artifacts_url="s3://bucket/prefix")

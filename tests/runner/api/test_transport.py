@@ -178,3 +178,50 @@ def test_a_server_that_wants_fewer_requests_is_not_called_away():
     with pytest.raises(ServerUnreachable, match=r"asks for fewer requests\. Try again in 7 s"):
         network.transport(retry_seconds=20.0).get("/queue")
     assert network.delays == [7.0, 7.0]
+
+
+def test_a_file_is_sent_once_in_the_length_that_was_announced():
+    network = Network(httpx.Response(204))
+    network.transport().put_file("/x", iter([b"one", b"two"]), {"Content-Length": "6"})
+    (request,) = network.requests
+    assert (request.method, request.content) == ("PUT", b"onetwo")
+    assert "Transfer-Encoding" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.ConnectError, ServerUnreachable),
+        (httpx.ReadTimeout, ServerUnreachable),
+        (refusal(503, "artifacts_unavailable"), ServerFault),
+        (refusal(409, "lease_lost"), LeaseLost),
+        (refusal(413, "body_too_large"), Refused),
+    ],
+)
+def test_a_file_that_does_not_pass_is_not_repeated(answer, error):
+    network = Network(answer)
+    with pytest.raises(error):
+        network.transport().put_file("/x", iter([b"one"]), {"Content-Length": "3"})
+    with pytest.raises(error), network.transport().get_file("/x", {}):
+        pass
+    assert len(network.requests) == 2
+
+
+def test_a_file_is_read_piece_by_piece():
+    network = Network(httpx.Response(200, content=bytes(3 * 1024**2 + 1)))
+    with network.transport().get_file("/x", {"Lease-Token": "t"}) as pieces:
+        assert [len(piece) for piece in pieces] == [1024**2] * 3 + [1]
+    assert network.requests[0].headers["Lease-Token"] == "t"
+
+
+def test_a_file_that_breaks_off_is_named():
+    def body():
+        yield b"half"
+        raise httpx.RemoteProtocolError("peer closed")
+
+    network = Network(httpx.Response(200, content=body()))
+    with (
+        pytest.raises(ServerUnreachable, match=r"broke off \(peer closed\)"),
+        network.transport().get_file("/x", {}) as pieces,
+    ):
+        list(pieces)

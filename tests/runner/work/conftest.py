@@ -1,5 +1,6 @@
 """A server that lives in this process, and short waits."""
 
+import hashlib
 import json
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ class FakeServer:
         self.cancelled = False
         self.lease_lost = False
         self.known = True
+        self.registration = {"worker_id": "w_1", "heartbeat_seconds": 0.1}
+        self.checkpoints: list[tuple[int, bytes]] = []
+        self.checkpoint_answer: httpx.Response | None = None
         self.on_call: Callable[[str], None] = lambda name: None
 
     def handle(self, request: httpx.Request) -> httpx.Response:
@@ -34,11 +38,13 @@ class FakeServer:
         if self.away:
             raise httpx.ConnectError("refused", request=request)
         self.calls.append(name)
+        if name == "checkpoint":
+            return self._checkpoint(request)
         body = json.loads(request.content or b"{}")
         self.bodies[name] = body
         if name == "workers":
             self.known = True
-            return httpx.Response(200, json={"worker_id": "w_1", "heartbeat_seconds": 0.1})
+            return httpx.Response(200, json=self.registration)
         if name == "claim":
             return self._claim()
         if self.lease_lost:
@@ -47,6 +53,19 @@ class FakeServer:
             return httpx.Response(200, json={"cancel": self.cancelled})
         self.steps += [point["step"] for point in body.get("points", [])]
         self.log += body.get("text", "")
+        return httpx.Response(204)
+
+    def _checkpoint(self, request: httpx.Request) -> httpx.Response:
+        """Keep it, or give back the newest, unless the test has another answer."""
+        if self.checkpoint_answer is not None:
+            return self.checkpoint_answer
+        assert request.headers["Lease-Token"] == "token"
+        if request.method == "GET":
+            return httpx.Response(200, content=self.checkpoints[-1][1])
+        assert int(request.headers["Content-Length"]) == len(request.content)
+        sha256 = hashlib.sha256(request.content).hexdigest()
+        assert request.headers["Checkpoint-SHA256"] == sha256
+        self.checkpoints.append((int(request.headers["Checkpoint-Step"]), request.content))
         return httpx.Response(204)
 
     def _claim(self) -> httpx.Response:

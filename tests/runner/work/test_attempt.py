@@ -1,15 +1,22 @@
 """One job: trained in a process, reported, stopped, handed back."""
 
+import hashlib
 import time
 from threading import Timer
 
+import httpx
 import pytest
 
+from core.schema.checkpoint import StoredCheckpoint
+from core.train.checkpoint_folder import FILES
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
-from runner.work import attempt, outage
+from runner.work import attempt, checkpoint_fetch, outage
 from runner.work.anchors import Anchors
-from runner.work.attempt import Attempt, Outcome
+from runner.work.attempt import Attempt
+from runner.work.checkpoint_archive import open_archive
+from runner.work.checkpoint_upload import UploadRules
+from runner.work.outcome import Outcome
 from tests.runner import examples
 from tests.runner.work import programs
 from tests.runner.work.test_child import is_alive, wait_for
@@ -31,6 +38,7 @@ class Bench:
         self.stop = StopRequest()
         self.heartbeat_seconds = 0.05
         self.hang_seconds = 60.0
+        self.upload_rules = UploadRules(every_seconds=0.0, max_bytes=0)
         self.display = examples.SilentDisplay()
         self.anchors = Anchors("cpu", programs.program(tmp_path, programs.ANCHOR, "anchor.py"))
 
@@ -45,6 +53,7 @@ class Bench:
             self.display,
             self.anchors,
             self.hang_seconds,
+            self.upload_rules,
             command,
         )
         return job.run(examples.environment(self.tmp_path))
@@ -298,4 +307,149 @@ def test_a_run_is_cancelled_while_its_anchor_is_measured(bench, server, folder, 
     bench.anchors = Anchors("cpu", programs.program(tmp_path, body, "anchor.py"))
     assert bench.carry_out("mark('trained')") is Outcome.CANCELLED
     assert server.bodies["failure"]["kind"] == "cancelled"
+    assert not (folder.path / "trained").exists()
+
+
+CHECKPOINT = """
+def checkpoint(step):
+    os.mkdir(f"{folder}/.part")
+    for name in ("config.json", "manifest.json", "model.safetensors", "state.pt"):
+        with open(f"{folder}/.part/{name}", "w") as file:
+            file.write(f"{name} of step {step}")
+    os.rename(f"{folder}/.part", f"{folder}/checkpoint-{step:09d}")
+"""
+
+
+def test_checkpoints_go_to_the_server_while_the_child_trains(bench, server, folder, tmp_path):
+    bench.upload_rules = UploadRules(every_seconds=0.1, max_bytes=10**6)
+    body = f"""{CHECKPOINT}
+checkpoint(5)
+while not os.path.exists(folder + "/go-on"):
+    time.sleep(0.02)
+checkpoint(10)
+time.sleep(1.0)
+{programs.SUCCEED}
+"""
+
+    def go_on(name: str) -> None:
+        if len(server.checkpoints) == 1:
+            (folder.path / "go-on").touch()
+
+    server.on_call = go_on
+    assert bench.carry_out(body) is Outcome.SUCCEEDED
+    assert [step for step, _ in server.checkpoints] == [5, 10]
+    assert server.steps == [1, 2]
+
+
+@pytest.mark.parametrize("refusal", [400, 500, 507])
+def test_a_checkpoint_that_cannot_be_uploaded_does_not_fail_the_run(bench, server, refusal):
+    bench.upload_rules = UploadRules(every_seconds=0.1, max_bytes=10**6)
+    message = {"kind": "some_kind", "message": "No room."}
+    server.checkpoint_answer = httpx.Response(refusal, json=message)
+    body = f"{CHECKPOINT}\ncheckpoint(5)\ntime.sleep(1.0)\n{programs.SUCCEED}"
+    assert bench.carry_out(body) is Outcome.SUCCEEDED
+    assert server.calls.count("checkpoint") >= (1 if refusal == 400 else 2)
+    assert server.ended_by() == ["result"]
+
+
+@pytest.fixture
+def stored(bench, server, tmp_path):
+    """A checkpoint of step 7 on the server, which the offer names."""
+    source = tmp_path / "elsewhere"
+    source.mkdir()
+    for name in FILES:
+        (source / name).write_text(name)
+    with open_archive(source) as archive:
+        content = b"".join(archive.pieces())
+    server.checkpoints = [(7, content)]
+    sha256 = hashlib.sha256(content).hexdigest()
+    checkpoint = StoredCheckpoint(step=7, num_bytes=len(content), sha256=sha256)
+    bench.offer = bench.offer.model_copy(update={"attempt": 2, "checkpoint": checkpoint})
+    return content
+
+
+NEEDS_SEVEN = """
+for name in ("config.json", "manifest.json", "model.safetensors", "state.pt"):
+    with open(f"{folder}/checkpoint-000000007/{name}") as file:
+        assert file.read() == name
+"""
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_child_goes_on_from_what_an_earlier_attempt_left_on_the_server(bench, server, folder):
+    assert bench.carry_out(NEEDS_SEVEN + programs.SUCCEED) is Outcome.SUCCEEDED
+    assert "INFO fetched the checkpoint of step 7 from the server" in server.log
+    assert not list(folder.path.glob("*.part"))
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize(("step", "fetched"), [(6, True), (7, False), (8, False)])
+def test_a_machine_that_has_as_much_fetches_nothing(bench, server, folder, step, fetched):
+    (folder.path / f"checkpoint-{step:09d}").mkdir(parents=True)
+    assert bench.carry_out(programs.SUCCEED) is Outcome.SUCCEEDED
+    assert ("checkpoint" in server.calls) is fetched
+
+
+def damaged(content: bytes) -> httpx.Response:
+    return httpx.Response(200, content=bytes([content[0] ^ 1]) + content[1:])
+
+
+def shortened(content: bytes) -> httpx.Response:
+    return httpx.Response(200, content=content[:-1])
+
+
+def lengthened(content: bytes) -> httpx.Response:
+    return httpx.Response(200, content=content + b"x")
+
+
+def missing(content: bytes) -> httpx.Response:
+    return httpx.Response(404, json={"kind": "not_found", "message": "No artifact."})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (damaged, "its hash is not the one that was announced"),
+        (shortened, "it should have"),
+        (lengthened, "it should have"),
+        (missing, "No artifact."),
+    ],
+)
+def test_a_checkpoint_of_no_use_lets_training_start_anew_and_the_log_says_so(
+    bench, server, folder, stored, answer, reason
+):
+    server.checkpoint_answer = answer(stored)
+    look = "assert not [name for name in os.listdir(folder) if 'checkpoint' in name]\n"
+    assert bench.carry_out(look + programs.SUCCEED) is Outcome.SUCCEEDED
+    assert "step 7 on the server is of no use, training starts anew: " + reason in server.log
+    assert server.calls.count("checkpoint") == 1
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_checkpoint_is_asked_for_again_where_the_server_fails(bench, server, monkeypatch):
+    monkeypatch.setattr(checkpoint_fetch, "RETRY_SECONDS", (0.05, 0.05))
+    server.checkpoint_answer = httpx.Response(503, json={"kind": "busy", "message": "Busy."})
+
+    def recover(name: str) -> None:
+        if server.calls.count("checkpoint") == 2:
+            server.checkpoint_answer = None
+
+    server.on_call = recover
+    assert bench.carry_out(NEEDS_SEVEN + programs.SUCCEED) is Outcome.SUCCEEDED
+
+
+@pytest.mark.usefixtures("stored")
+def test_heartbeats_go_on_and_a_request_to_stop_is_heard_while_a_checkpoint_is_fetched(
+    bench, server, folder, monkeypatch
+):
+    monkeypatch.setattr(checkpoint_fetch, "RETRY_SECONDS", (60.0,))
+    server.checkpoint_answer = httpx.Response(503, json={"kind": "busy", "message": "Busy."})
+
+    def ask(name: str) -> None:
+        if server.calls.count("heartbeat") >= 3 and not bench.stop.requested:
+            bench.stop.ask()
+
+    server.on_call = ask
+    assert bench.carry_out("mark('trained')") is Outcome.RELEASED
+    assert server.calls.count("heartbeat") >= 3
     assert not (folder.path / "trained").exists()

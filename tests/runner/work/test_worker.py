@@ -32,6 +32,7 @@ class Bench:
             once=once,
             rest_seconds=20.0,
             hang_seconds=60.0,
+            upload_seconds=0.1,
             child_command=programs.program(self.tmp_path, body),
         )
         Worker(self.client, self.hello, options, self.stop, examples.SilentDisplay()).run()

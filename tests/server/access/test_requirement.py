@@ -42,6 +42,8 @@ WORK_ROUTES = (
     "/jobs/j_x/failure",
     "/jobs/j_x/release",
 )
+CHECKPOINT_ROUTE = "/jobs/j_x/checkpoint"
+"""Written to by PUT, and read by the holder of a lease alone."""
 ADMIN_ROUTES = ("/tokens", "/tokens/t_x/revoke")
 READING = "/tracks/{track}/nearest"
 """The one route that answers a POST and writes nothing."""
@@ -58,7 +60,7 @@ def refused(response: object, status: int, kind: str) -> str:
 def test_every_writing_route_is_known_here(client: TestClient) -> None:
     paths = client.get(f"{API}/openapi.json").json()["paths"]
     writing = {path.removeprefix(API) for path, methods in paths.items() if set(methods) - {"get"}}
-    known = {*SUBMIT_ROUTES, *WORK_ROUTES, *ADMIN_ROUTES}
+    known = {*SUBMIT_ROUTES, *WORK_ROUTES, *ADMIN_ROUTES, CHECKPOINT_ROUTE}
     for name, kind in (("submission", "s"), ("worker", "w"), ("job", "j"), ("token", "t")):
         writing = {path.replace(f"{{{name}_id}}", f"{kind}_x") for path in writing}
     assert writing == known | {READING}
@@ -68,7 +70,10 @@ def test_every_writing_route_documents_its_token_and_refusals(client: TestClient
     paths = client.get(f"{API}/openapi.json").json()["paths"]
     for path, methods in paths.items():
         for method, operation in methods.items():
-            asks = (method != "get" and not path.endswith("/nearest")) or path == f"{API}/tokens"
+            asks = (method != "get" and not path.endswith("/nearest")) or path in (
+                f"{API}/tokens",
+                f"{API}/jobs/{{job_id}}/checkpoint",
+            )
             assert ("security" in operation) == asks, (method, path)
             assert ({"401", "403"} <= set(operation["responses"])) == asks, (method, path)
 
