@@ -7,7 +7,7 @@ Exit statuses are those of `runner.exit_codes`; errors become messages in
 import typer
 
 from runner.command_group import CommandGroup
-from runner.commands import author, ledger, local, machine, reader, reproduce, token
+from runner.commands import author, ledger, local, machine, reader, reproduce, token, trust
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -38,6 +38,8 @@ app.command()(machine.worker)
 app.command()(machine.serve)
 app.command()(machine.demo)
 app.add_typer(token.token, name="token")
+app.command()(trust.trust)
+app.command()(trust.distrust)
 
 
 @app.command()

@@ -38,6 +38,7 @@ from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.tables import utc_now
 from server.templating import STATIC
+from server.trust.standing import settle_standings
 
 API = "/api/v1"
 REAPER_SECONDS = 5.0
@@ -58,6 +59,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     engine = create_engine(settings.database_url)
     upgrade(engine)
     with write_session(engine) as session:
+        settle_standings(session, settings.access)
         import_baselines(session, served, settings.tracks_folder)
         if settings.queues_runs:
             rebase_submissions(session, served)

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.canonical import experiment_hash
+from core.schema.result import Verification
 from core.schema.track import Track
 from server.errors import NotFound
 from server.tables import Experiment, Run, RunPurpose
@@ -20,7 +21,9 @@ class DataState(StrEnum):
     PINNED = "pinned"
     """The track's own, as a maintainer wrote it down."""
     PROPOSED = "proposed"
-    """Nobody has written down yet what the track's data is."""
+    """The first that a trusted worker had; nobody has written down yet what the track's data is."""
+    UNVERIFIED = "unverified"
+    """Only workers that are not trusted had it, so that it is no proposal."""
     OTHER = "other"
     """A mirror's, or that of an earlier evaluation protocol."""
 
@@ -35,7 +38,7 @@ class BoardKey(Message):
     num_runs: int
     """Runs with a result under it."""
     num_baseline_runs: int
-    """Those that are the baseline's."""
+    """Those that are the baseline's, without unverified ones."""
     latest_at: AwareDatetime | None
     """When the newest of them ended."""
     data: DataState
@@ -71,7 +74,8 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
 
     So one run on a mirror takes nobody's board away.
     """
-    is_baseline = col(Run.experiment_hash) == baseline_hash(track)
+    is_unverified = col(Run.verification) == Verification.UNVERIFIED
+    is_baseline = (col(Run.experiment_hash) == baseline_hash(track)) & ~is_unverified
     newest_baseline = func.max(case((is_baseline, Run.finished_at)))
     newest = func.max(Run.finished_at)
     listed = case((col(Run.purpose) != RunPurpose.ABLATION, Run.experiment_hash))
@@ -83,6 +87,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             func.count(case((is_baseline, 1))),
             newest,
             func.max(Run.note),
+            func.count(case((~is_unverified, 1))),
         )
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .where(Experiment.track == track.rules.name)
@@ -92,6 +97,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             newest_baseline.is_(None), newest_baseline.desc(), newest.desc(), Run.comparability_key
         )
     )
+    proposed = _proposed_key(session, track)
     keys = [
         BoardKey(
             key=key,
@@ -99,17 +105,34 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             num_runs=runs,
             num_baseline_runs=baseline_runs,
             latest_at=latest_at,
-            data=_data_state(track, key),
+            data=_data_state(track, key, proposed, verified_runs),
             note=note,
         )
-        for key, experiments, runs, baseline_runs, latest_at, note in rows
+        for key, experiments, runs, baseline_runs, latest_at, note, verified_runs in rows
     ]
     return tuple(sorted(keys, key=lambda k: (k.data is not DataState.PINNED, -k.num_baseline_runs)))
 
 
-def _data_state(track: Track, key: str) -> DataState:
+def _proposed_key(session: Session, track: Track) -> str | None:
+    """The key of the first result that a trusted worker had; None for a track of pinned data."""
     rules = track.rules
-    if rules.expected_data is None:
+    if rules.expected_data is not None:
+        return None
+    query = (
+        select(Run.comparability_key)
+        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
+        .where(Experiment.track == rules.name, Experiment.track_version == rules.version)
+        .where(col(Run.comparability_key).is_not(None))
+        .where(Run.verification == Verification.TRUSTED)
+    )
+    return session.exec(query.order_by(col(Run.finished_at), col(Run.id)).limit(1)).first()
+
+
+def _data_state(track: Track, key: str, proposed: str | None, verified_runs: int) -> DataState:
+    rules = track.rules
+    if rules.expected_data is not None:
+        expected = rules.expected_data.comparability_key(rules.name, rules.version)
+        return DataState.PINNED if key == expected else DataState.OTHER
+    if key == proposed:
         return DataState.PROPOSED
-    expected = rules.expected_data.comparability_key(rules.name, rules.version)
-    return DataState.PINNED if key == expected else DataState.OTHER
+    return DataState.OTHER if verified_runs else DataState.UNVERIFIED

@@ -10,6 +10,7 @@ ServerError
 ├── ProtocolMismatch   409  worker and server speak different versions
 ├── KeyReused          409  an idempotency key came with another submission
 ├── AlreadyEnded       409  a run that has ended cannot be cancelled
+├── NotMarkable        409  a worker whose trust is not up to a maintainer
 ├── NothingToRun       409  no further run of an experiment would change anything
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
@@ -99,6 +100,13 @@ class AlreadyEnded(ServerError):
 
     status = 409
     kind = "already_ended"
+
+
+class NotMarkable(ServerError):
+    """The server trusts every worker, or this one has no holder who could be trusted."""
+
+    status = 409
+    kind = "not_markable"
 
 
 class NothingToRun(ServerError):

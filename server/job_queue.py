@@ -30,6 +30,7 @@ def enqueue(
     priority: Priority,
     only_worker_id: str | None = None,
     only_key: str | None = None,
+    only_trusted: bool = False,
 ) -> Job:
     """Add a job for a run at the end of its priority."""
     last = session.exec(select(func.max(Job.position))).one()
@@ -43,6 +44,7 @@ def enqueue(
             "memory_bytes": memory_bytes,
             "only_worker_id": only_worker_id,
             "only_key": only_key,
+            "only_trusted": only_trusted,
         }
     )
     session.add(job)
@@ -145,6 +147,8 @@ def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> J
         query = query.where(col(Job.memory_bytes) <= worker.memory_bytes)
     if not worker.has_cuda:
         query = query.where(col(Job.needs_cuda).is_(False))
+    if not worker.is_trusted:
+        query = query.where(col(Job.only_trusted).is_(False))
     return session.exec(query).one_or_none()
 
 

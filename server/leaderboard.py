@@ -7,6 +7,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.overrides import Change, differences
+from core.schema.result import Verification
 from core.schema.track import Track
 from server.board_keys import BoardKey, baseline_hash, board_keys, shown_key
 from server.experiments import stored_config
@@ -45,6 +46,9 @@ class BoardRow(Label):
     """Mean validation loss less the baseline's; None without a baseline and for itself."""
     verdict: ExperimentVerdict | None
     """Against the baseline; None for the baseline itself, and while there is none."""
+    verified: bool
+    """Whether trusted workers measured it, or measured the same as others did. What is not
+    verified takes no record."""
     withdrawn: WithdrawnNote | None
     """Why it does not count, if its authors took it back."""
     reruns: tuple[RerunNote, ...]
@@ -152,7 +156,13 @@ def _rows(
     )
     runs: dict[str, list[MeasuredRun]] = {}
     experiments: dict[str, Experiment] = {}
+    unverified: set[str] = set()
     for run, experiment in found:
+        if run.verification is Verification.UNVERIFIED:
+            if experiment.hash == baseline_hash(track):
+                # Nothing is judged against it.
+                continue
+            unverified.add(experiment.hash)
         experiments[experiment.hash] = experiment
         runs.setdefault(experiment.hash, []).append(MeasuredRun.of(run))
     rows = []
@@ -170,6 +180,7 @@ def _rows(
                 result=pool(runs[identity]),
                 delta=None,
                 verdict=None,
+                verified=identity not in unverified,
                 withdrawn=None,
                 reruns=reruns.get(identity, ()),
                 num_active_runs=sum(run.experiment_hash == identity for run in active),

@@ -17,6 +17,7 @@ PRIORITIES = {
     RunPurpose.SUBMISSION: Priority.NEW,
     RunPurpose.BASELINE: Priority.CONFIRM,
     RunPurpose.VERDICT: Priority.CONFIRM,
+    RunPurpose.CONFIRMATION: Priority.CONFIRM,
     RunPurpose.RERUN: Priority.RERUN,
     RunPurpose.CANARY: Priority.CANARY,
     RunPurpose.ABLATION: Priority.IDLE,
@@ -31,6 +32,7 @@ def queue_run(
     purpose: RunPurpose,
     requested_by: str = "",
     only_key: str | None = None,
+    only_trusted: bool = False,
 ) -> Run:
     """Queue a run with the next of the track's seeds.
 
@@ -38,9 +40,19 @@ def queue_run(
         experiment: its row, locked against a second taker of seeds.
         requested_by: the author who asked for it; nobody where the server did.
         only_key: the comparability key that waits for it; None if any result is welcome.
+        only_trusted: whether only a trusted worker may have it.
     """
     seed = _next_seed(session, experiment.hash, rules)
-    return queue_seed(session, experiment, rules, seed, purpose, requested_by, only_key=only_key)
+    return queue_seed(
+        session,
+        experiment,
+        rules,
+        seed,
+        purpose,
+        requested_by,
+        only_key=only_key,
+        only_trusted=only_trusted,
+    )
 
 
 def queue_seed(
@@ -52,12 +64,14 @@ def queue_seed(
     requested_by: str = "",
     only_worker_id: str | None = None,
     only_key: str | None = None,
+    only_trusted: bool = False,
 ) -> Run:
     """Queue a run with a given seed.
 
     Args:
         only_worker_id: the one worker that may have it; None for any.
         only_key: the comparability key that waits for it; None if any result is welcome.
+        only_trusted: whether only a trusted worker may have it.
     """
     run = Run.model_validate(
         {
@@ -73,7 +87,9 @@ def queue_seed(
     session.flush()
     memory_bytes = int(peak_memory(stored_config(experiment)).total)
     priority, needs_cuda = PRIORITIES[purpose], rules.device == "cuda"
-    enqueue(session, run, needs_cuda, memory_bytes, priority, only_worker_id, only_key)
+    enqueue(
+        session, run, needs_cuda, memory_bytes, priority, only_worker_id, only_key, only_trusted
+    )
     contents: dict[str, JsonValue] = {
         "experiment": experiment.hash,
         "seed": seed,

@@ -46,6 +46,8 @@ class QueueEntry(Message):
     only_key: str | None
     """The comparability key that waits for it, so that no worker of other data may take it; None
     for any."""
+    only_trusted: bool
+    """Whether only a trusted worker may take it."""
     created_at: AwareDatetime
     """When it was queued."""
     started_at: AwareDatetime | None
@@ -103,6 +105,7 @@ def _entry(
         total=job.total,
         needs_cuda=job.needs_cuda,
         only_key=job.only_key,
+        only_trusted=job.only_trusted,
         created_at=job.created_at,
         started_at=job.started_at,
     )

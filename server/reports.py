@@ -22,6 +22,7 @@ from server.ledger.entries import record
 from server.metric_points import insert_points
 from server.settings import ServerSettings
 from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Run, RunPurpose
+from server.trust.verification import first_verification
 from server.verdict.judging import judge_result, make_up_for
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def store_result(
     end_attempt(session, job, AttemptOutcome.RESULT)
     experiment = session.get_one(Experiment, run.experiment_hash)
     _require_expected(report.result, tracks.get(experiment.track))
+    run.verification = first_verification(session, job)
     put_result(session, run, experiment, report.result, tracks)
     close(session, job, JobState.SUCCEEDED)
     if run.purpose is RunPurpose.CANARY:

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.job import JobState, Phase
-from core.schema.result import FailureKind, RunResult
+from core.schema.result import FailureKind, RunResult, Verification
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
 
 MAX_ENDED = 50
@@ -58,6 +58,8 @@ class RunStanding(Message):
     """What happened."""
     comparability_key: str | None
     """Key of the result, once there is one."""
+    verification: Verification | None
+    """Whether the result counts for records, by whom it was measured; None without a result."""
     cost_usd: float | None
     """Compile and training time at the track's price."""
     result: RunResult | None
@@ -141,6 +143,7 @@ def _standing(
         failure_advice=job.failure.advice if job and job.failure else "",
         failure_message=job.failure_message if job else "",
         comparability_key=run.comparability_key,
+        verification=run.verification if run.result is not None else None,
         cost_usd=run.cost_usd,
         result=None if run.result is None else RunResult.model_validate(run.result),
         created_at=run.created_at,

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
-from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult
+from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult, Verification
 from core.schema.track import Budget, Sharding
 
 PROTOCOL_VERSION = 3
@@ -238,6 +238,8 @@ class RunStatus(Message):
     """Compile and training time at the track's price; None if the device is not listed."""
     comparability_key: str | None = None
     """Key of the result, once there is one."""
+    verification: Verification | None = None
+    """Whether the result counts for records, by whom it was measured; None without a result."""
     failure: FailureKind | None
     """Class of the failure, if it failed."""
     failure_message: str

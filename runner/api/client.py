@@ -9,7 +9,14 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
-from core.schema.access import NewToken, TokenList, TokenRequest, TokenStatus
+from core.schema.access import (
+    NewToken,
+    TokenList,
+    TokenRequest,
+    TokenStatus,
+    TrustRequest,
+    WorkerTrust,
+)
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import (
     FailureReport,
@@ -203,6 +210,10 @@ class AdminClient(Client):
     def revoke_token(self, token_id: str) -> TokenStatus:
         """End a token at once."""
         return parse(self._transport.post(f"/tokens/{_segment(token_id)}/revoke"), TokenStatus)
+
+    def mark_worker(self, request: TrustRequest) -> WorkerTrust:
+        """Mark a worker as trusted or not."""
+        return parse(self._transport.post("/workers/trust", request), WorkerTrust)
 
 
 def _segment(text: str) -> str:

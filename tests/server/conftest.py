@@ -41,6 +41,8 @@ ON_BOTH_STORES = {
     "test_runs",
     "test_submissions",
     "test_worker_data",
+    "trust.test_marks",
+    "trust.test_verification",
     "verdict.test_judging",
     "verdict.test_records",
     "verdict.test_withdrawals",

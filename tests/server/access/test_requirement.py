@@ -42,7 +42,7 @@ WORK_ROUTES = (
     "/jobs/j_x/failure",
     "/jobs/j_x/release",
 )
-ADMIN_ROUTES = ("/tokens", "/tokens/t_x/revoke")
+ADMIN_ROUTES = ("/tokens", "/tokens/t_x/revoke", "/workers/trust")
 READING = "/tracks/{track}/nearest"
 """The one route that answers a POST and writes nothing."""
 
