@@ -28,6 +28,7 @@ from server.routes import (
     ledger,
     memory,
     pages,
+    quota,
     runs,
     submissions,
     tokens,
@@ -83,7 +84,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.rate_limits = RateLimits(settings)
     limited = [Depends(limit_rate)]
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
+    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, quota, tokens, health):
         api.include_router(routes.router)
     for router in (api, board.router, pages.router):
         app.include_router(router, dependencies=limited)

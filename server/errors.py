@@ -12,6 +12,7 @@ ServerError
 ├── AlreadyEnded       409  a run that has ended cannot be cancelled
 ├── NotMarkable        409  a worker whose trust is not up to a maintainer
 ├── NothingToRun       409  no further run of an experiment would change anything
+├── QuotaExceeded      422  an author has no GPU-minutes left for what is asked for
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
 ├── TooManyRequests    429  the client has asked too much in too short a time
@@ -114,6 +115,17 @@ class NothingToRun(ServerError):
 
     status = 409
     kind = "nothing_to_run"
+
+
+class QuotaExceeded(ServerError):
+    """The author has to wait until earlier runs no longer count."""
+
+    status = 422
+    kind = "quota_exceeded"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(" ".join(problem.text() for problem in self.problems))
 
 
 class InvalidReport(ServerError):

@@ -31,6 +31,8 @@ def enqueue(
     only_worker_id: str | None = None,
     only_key: str | None = None,
     only_trusted: bool = False,
+    charged_to: str = "",
+    estimated_seconds: float = 0.0,
 ) -> Job:
     """Add a job for a run at the end of its priority."""
     last = session.exec(select(func.max(Job.position))).one()
@@ -45,6 +47,8 @@ def enqueue(
             "only_worker_id": only_worker_id,
             "only_key": only_key,
             "only_trusted": only_trusted,
+            "charged_to": charged_to,
+            "estimated_seconds": estimated_seconds,
         }
     )
     session.add(job)

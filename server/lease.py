@@ -15,6 +15,7 @@ from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
 from server.ledger.entries import record
+from server.quota.book import book_attempt
 from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
 
 MAX_FAULTS = 3
@@ -132,12 +133,18 @@ def end_attempt(
     outcome: AttemptOutcome,
     failure: FailureKind | None = None,
     message: str = "",
+    num_devices: int = 1,
 ) -> None:
-    """Note how the job's present attempt ended."""
+    """Note how the job's present attempt ended, and charge it.
+
+    Args:
+        num_devices: GPUs that it is known to have used.
+    """
     attempt = session.get_one(Attempt, (job.id, job.attempt))
     attempt.outcome, attempt.failure, attempt.message = outcome, failure, message
     attempt.ended_at = utc_now()
     session.flush()
+    book_attempt(session, job, attempt, num_devices)
 
 
 def close(

@@ -11,6 +11,8 @@ from server.experiments import stored_config
 from server.identifiers import new_id
 from server.job_queue import enqueue
 from server.ledger.entries import record
+from server.quota.book import payer
+from server.quota.check import expected_seconds
 from server.tables import Experiment, Job, Priority, Run, RunPurpose
 
 PRIORITIES = {
@@ -85,10 +87,18 @@ def queue_seed(
     )
     session.add(run)
     session.flush()
-    memory_bytes = int(peak_memory(stored_config(experiment)).total)
-    priority, needs_cuda = PRIORITIES[purpose], rules.device == "cuda"
+    config, charged_to = stored_config(experiment), payer(purpose, requested_by)
     enqueue(
-        session, run, needs_cuda, memory_bytes, priority, only_worker_id, only_key, only_trusted
+        session,
+        run,
+        needs_cuda=rules.device == "cuda",
+        memory_bytes=int(peak_memory(config).total),
+        priority=PRIORITIES[purpose],
+        only_worker_id=only_worker_id,
+        only_key=only_key,
+        only_trusted=only_trusted,
+        charged_to=charged_to,
+        estimated_seconds=expected_seconds(config, rules) if charged_to else 0.0,
     )
     contents: dict[str, JsonValue] = {
         "experiment": experiment.hash,

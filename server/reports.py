@@ -75,7 +75,8 @@ def store_result(
     if report.result.seed != run.seed:
         message = f"{report.result.seed} is not the seed of run {run.id}; it is {run.seed}."
         raise InvalidReport([Problem(path="result.seed", message=message)])
-    end_attempt(session, job, AttemptOutcome.RESULT)
+    num_devices = report.result.provenance.num_devices
+    end_attempt(session, job, AttemptOutcome.RESULT, num_devices=num_devices)
     experiment = session.get_one(Experiment, run.experiment_hash)
     _require_expected(report.result, tracks.get(experiment.track))
     run.verification = first_verification(session, job)

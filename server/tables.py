@@ -201,6 +201,10 @@ class Job(SQLModel, table=True):
     it; None for any."""
     only_trusted: bool = False
     """Whether only a trusted worker may have it."""
+    charged_to: str = Field(default="", max_length=40, index=True)
+    """The author whose quota pays for its attempts; empty for nobody."""
+    estimated_seconds: float = 0.0
+    """What is reserved of the quota until it has ended."""
     attempt: int = 0
     """Attempts begun."""
     worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
+from core.schema.quota import QuotaStatus
 from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult, Verification
 from core.schema.track import Budget, Sharding
 
@@ -203,6 +204,8 @@ class SubmissionReceipt(Message):
     """Jobs that will be claimed before this one."""
     url: str
     """Page of the submission."""
+    quota: QuotaStatus | None = None
+    """What its author has left after it; None from a server that does not say."""
 
 
 class RunStatus(Message):

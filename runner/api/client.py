@@ -35,6 +35,7 @@ from core.schema.job import (
     WorkerRegistration,
 )
 from core.schema.ledger import LedgerPage
+from core.schema.quota import QuotaStatus
 from core.schema.result import FailureKind, MetricPoint, RunResult
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from runner.api.answers import LedgerCheck
@@ -183,6 +184,10 @@ class AuthorClient(Client):
     def compare(self, a: str, b: str) -> Answer:
         """Two submissions side by side."""
         return self._read("/compare", a=a, b=b)
+
+    def quota(self, author: str) -> QuotaStatus:
+        """What an author has used and has left."""
+        return parse(self._transport.get(f"/quota/{_segment(author)}"), QuotaStatus)
 
     def ledger(self, after: int, limit: int) -> LedgerPage:
         """The ledger's entries that follow number `after`, at most `limit` of them."""

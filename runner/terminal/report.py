@@ -27,6 +27,7 @@ from runner.terminal.figures import (
     write_quantity,
     write_setting,
 )
+from runner.terminal.quota import quota_rows
 from runner.terminal.verdict import compared_sentence
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def receipt_rows(receipt: SubmissionReceipt, estimate: Estimate) -> Rows:
     if receipt.duplicate_of:
         yield "adds a seed to", receipt.duplicate_of
     yield "jobs ahead", str(receipt.jobs_ahead)
+    if receipt.quota is not None and receipt.quota.allowed_minutes is not None:
+        yield from quota_rows(receipt.quota)
     yield "page", receipt.url
     yield from estimate_rows(estimate)
 

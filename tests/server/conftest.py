@@ -26,6 +26,8 @@ Serve = Callable[..., AbstractContextManager[TestClient]]
 ON_BOTH_STORES = {
     "canary.test_schedule",
     "ledger.test_ledger",
+    "quota.test_book",
+    "quota.test_check",
     "routes.test_board",
     "routes.test_memory",
     "test_app",
