@@ -16,6 +16,7 @@ from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
 from server.ledger.entries import record
 from server.quota.book import book_attempt
+from server.quota.shares import used_minutes
 from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
 
 MAX_FAULTS = 3
@@ -175,8 +176,9 @@ def enter_state(session: Session, job: Job) -> None:
 
 
 def _requeue(session: Session, job: Job) -> None:
-    """Back to the queue, at the place it had."""
+    """Back to the queue, at the place it had among what its author has asked for."""
     job.state, job.worker_id = JobState.QUEUED, None
     job.lease_token, job.lease_expires_at, job.started_at = None, None, None
     job.phase, job.completed, job.total = None, 0, 0
+    job.author_gpu_minutes = used_minutes(session, job.charged_to, utc_now())
     enter_state(session, job)

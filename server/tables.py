@@ -185,6 +185,10 @@ class Priority(IntEnum):
 class Job(SQLModel, table=True):
     """A queue entry that asks for one run; it is leased, and has attempts."""
 
+    __table_args__ = (
+        Index("ix_job_claim_order", "state", "priority", "author_gpu_minutes", "position", "id"),
+    )
+
     id: str = Field(primary_key=True, max_length=40)
     run_id: str = Field(foreign_key="run.id", unique=True)
     state: JobState = Field(default=JobState.QUEUED, index=True, sa_type=stored_enum(JobState))
@@ -205,6 +209,8 @@ class Job(SQLModel, table=True):
     """The author whose quota pays for its attempts; empty for nobody."""
     estimated_seconds: float = 0.0
     """What is reserved of the quota until it has ended."""
+    author_gpu_minutes: int = 0
+    """What that author had used in seven days when it was last brought up to date; 0 for nobody."""
     attempt: int = 0
     """Attempts begun."""
     worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)

@@ -16,6 +16,11 @@ WINDOW = timedelta(days=7)
 """How long a charge counts."""
 
 
+def window_start(now: datetime) -> datetime:
+    """What was booked before then counts no more."""
+    return now - WINDOW
+
+
 def net_seconds() -> ColumnElement[float]:
     """The sum of some charges less refunds."""
     signed = case((col(Charge.kind) == ChargeKind.REFUND, -col(Charge.gpu_seconds)))
@@ -59,4 +64,4 @@ def quota_status(session: Session, author: str, allowed_minutes: float) -> Quota
 
 
 def _in_window(query: Any, author: str, now: datetime) -> Any:
-    return query.where(Charge.author == author, col(Charge.booked_at) > now - WINDOW)
+    return query.where(Charge.author == author, col(Charge.booked_at) > window_start(now))

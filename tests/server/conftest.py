@@ -28,6 +28,7 @@ ON_BOTH_STORES = {
     "ledger.test_ledger",
     "quota.test_book",
     "quota.test_check",
+    "quota.test_shares",
     "routes.test_board",
     "routes.test_memory",
     "test_app",

@@ -38,12 +38,22 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("estimated_seconds", sa.Float(), nullable=False, server_default="0")
         )
+        batch_op.add_column(
+            sa.Column("author_gpu_minutes", sa.Integer(), nullable=False, server_default="0")
+        )
         batch_op.create_index(batch_op.f("ix_job_charged_to"), ["charged_to"], unique=False)
+        batch_op.create_index(
+            "ix_job_claim_order",
+            ["state", "priority", "author_gpu_minutes", "position", "id"],
+            unique=False,
+        )
 
 
 def downgrade() -> None:
     with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.drop_index("ix_job_claim_order")
         batch_op.drop_index(batch_op.f("ix_job_charged_to"))
+        batch_op.drop_column("author_gpu_minutes")
         batch_op.drop_column("estimated_seconds")
         batch_op.drop_column("charged_to")
     op.drop_table("charge")
