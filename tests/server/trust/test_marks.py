@@ -1,12 +1,18 @@
+import threading
+
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
+from core.schema.job import JobOffer
 from core.schema.result import Verification
 from core.schema.track import Track
 from server import app as app_module
+from server.access.tables import WorkerToken
 from server.app import create_app
+from server.database import write_session
 from server.settings import Access, ServerSettings
 from server.tables import Run
 from tests.server.boards import NORM, entries_of
@@ -30,9 +36,7 @@ def test_a_new_worker_is_not_trusted_until_a_maintainer_says_so(people: People) 
     assert "not trusted" not in people.ada.get("/queue").text
 
 
-def test_the_ledger_says_who_marked_whom_and_notices_a_mark_by_others(
-    people: People, session: Session
-) -> None:
+def test_the_ledger_says_who_marked_whom(people: People, session: Session) -> None:
     worker_id = register(people.owner, "ours")
     for trusted in (True, True, False):
         people.mark("ours", trusted)
@@ -108,3 +112,45 @@ def test_the_name_of_a_worker_from_open_days_brings_no_trust(
     assert people.mark("bench", True).json()["kind"] == "not_markable"
     assert people.stranger.post(f"{API}/workers", json=hello("bench")).status_code == 200
     assert trusted_workers(people.ada) == {"bench": False}
+
+
+def test_marks_and_results_at_the_same_time_agree_in_the_end(
+    people: People, session: Session
+) -> None:
+    offers = []
+    for number in range(1, 7):
+        submit(people.ada, f"n{number}", {"optimizer.muon.learning_rate": number / 1000})
+        offers.append(people.offer(is_trusted=False))
+    statuses: list[int] = []
+
+    def mark() -> None:
+        for trusted in (True, False, True, False, True):
+            statuses.append(people.mark("theirs", trusted).status_code)
+
+    def report(mine: list[JobOffer | None]) -> None:
+        for offer in mine:
+            assert offer is not None
+            finish(people.stranger, offer, 2.0)
+            statuses.append(200)
+
+    threads = [threading.Thread(target=mark)]
+    threads += [threading.Thread(target=report, args=(offers[part::3],)) for part in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert statuses == [200] * 11
+    session.rollback()
+    measured = session.exec(select(Run.verification).where(Run.val_loss == 2.0)).all()
+    assert measured == [Verification.TRUSTED] * 6
+    assert people.ada.get(f"{API}/ledger/check").json()["faults"] == []
+
+
+def test_a_mark_that_no_maintainer_made_is_a_fault_of_the_ledger(
+    people: People, engine: Engine
+) -> None:
+    worker_id = register(people.stranger, "theirs")
+    with write_session(engine) as session:
+        session.get_one(WorkerToken, worker_id).trusted_by = "root"
+    faults = people.ada.get(f"{API}/ledger/check").json()["faults"]
+    assert faults == [f"the trust of {worker_id} was never entered."]
