@@ -7,5 +7,5 @@ from runner.settings import RunnerSettings
 
 
 def open_admin_client(settings: RunnerSettings) -> AdminClient:
-    """A client of the configured server for its tokens."""
+    """A client of the configured server for its tokens and workers."""
     return AdminClient(Transport(settings.server_url, RETRY_SECONDS, token=settings.token))

@@ -7,7 +7,7 @@ Exit statuses are those of `runner.exit_codes`; errors become messages in
 import typer
 
 from runner.command_group import CommandGroup
-from runner.commands import author, ledger, local, machine, reader, reproduce, token
+from runner.commands import author, ledger, local, machine, reader, reproduce, token, trust
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -28,6 +28,7 @@ app.command()(author.logs)
 app.command()(author.cancel)
 app.command()(author.withdraw)
 app.command()(author.rerun)
+app.command()(author.quota)
 app.command()(reader.board)
 app.command()(reader.compare)
 app.command()(ledger.ledger)
@@ -38,6 +39,8 @@ app.command()(machine.worker)
 app.command()(machine.serve)
 app.command()(machine.demo)
 app.add_typer(token.token, name="token")
+app.command()(trust.trust)
+app.command()(trust.distrust)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """`python -m server`: the whole server in one process; and what is done on its machine alone.
 
-`token` makes a first access token, `author` gives a name to a GitHub account, `backup` and
-`restore` copy the database.
+`token` makes a first access token, `author` gives a name to a GitHub account, `trust` and
+`distrust` mark workers, `backup` and `restore` copy the database.
 """
 
 import sqlite3
@@ -18,19 +18,25 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import InvalidInput
-from core.schema.access import DEFAULT_TOKEN_DAYS, Scope, TokenRequest
+from core.schema.access import DEFAULT_TOKEN_DAYS, Scope, TokenRequest, TrustRequest
+from core.tracks import load_tracks
 from server.access.tokens import issue
 from server.app import create_app
 from server.backup import BackupRefused, back_up
 from server.backup import restore as put_back
 from server.database import create_engine, upgrade, write_session
-from server.errors import ArtifactsUnavailable, NameTaken
+from server.errors import ArtifactsUnavailable, NameTaken, ServerError
 from server.log_setup import set_up_logging
 from server.settings import ServerSettings
 from server.sign_in.author_names import give_name
+from server.trust.marks import mark_worker
 
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 10
+
+WorkerArgument = Annotated[str, typer.Argument(metavar="NAME", help="Worker's name.")]
+LOCAL_MAINTAINER = "the server's machine"
+"""Who the ledger says did what is done without a token."""
 
 command_line = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -55,8 +61,7 @@ def token(
     try:
         request = TokenRequest(name=name, scope=scope, days=days)
     except ValidationError as error:
-        details = error.errors()
-        _refuse("\n".join(f"{d['loc'][0]}: {d['input']!r}: {d['msg']}." for d in details))
+        _refuse(_field_problems(error))
     with _refused_database():
         engine = create_engine(settings.database_url)
         upgrade(engine)
@@ -87,6 +92,23 @@ def author(
             _refuse(str(error))
         engine.dispose()
     typer.echo(f"The author {name} is whoever signs in next with that GitHub login.", err=True)
+
+
+def trust(name: WorkerArgument) -> None:
+    """Mark a worker as trusted, while the server may be running."""
+    _mark(name, trusted=True)
+
+
+@command_line.command()
+def trust(name: WorkerArgument) -> None:
+    """Mark a worker as trusted, while the server may be running."""
+    _mark(name, trusted=True)
+
+
+@command_line.command()
+def distrust(name: WorkerArgument) -> None:
+    """Take the mark from a worker, and with it the trust in all that it has measured."""
+    _mark(name, trusted=False)
 
 
 @command_line.command()
@@ -138,6 +160,27 @@ def read_settings() -> ServerSettings:
         _refuse(_setting_problems(error))
 
 
+def _mark(name: str, *, trusted: bool) -> None:
+    settings = read_settings()
+    try:
+        request = TrustRequest(worker=name, trusted=trusted)
+        tracks = load_tracks(settings.tracks_folder)
+        with _refused_database():
+            engine = create_engine(settings.database_url)
+            upgrade(engine)
+            with write_session(engine) as session:
+                marked = mark_worker(session, request, LOCAL_MAINTAINER, tracks, settings)
+            engine.dispose()
+    except ValidationError as error:
+        _refuse(_field_problems(error))
+    except InvalidInput as error:
+        _refuse(f"The tracks cannot be read:\n{error}")
+    except ServerError as error:
+        _refuse(str(error))
+    state = "trusted" if marked.trusted else "not trusted"
+    typer.echo(f"{marked.worker} is {state}; {marked.num_results} of its results count otherwise.")
+
+
 @contextmanager
 def _refused_database() -> Iterator[None]:
     """End the process with the reason where the database cannot be used."""
@@ -148,6 +191,11 @@ def _refused_database() -> Iterator[None]:
     except (SQLAlchemyError, OSError) as error:
         reason = getattr(error, "orig", None) or error
         _refuse(f"The database cannot be opened ({reason}); check FIVE_DOLLAR_DATABASE_URL.")
+
+
+def _field_problems(error: ValidationError) -> str:
+    details = error.errors()
+    return "\n".join(f"{d['loc'][0]}: {d['input']!r}: {d['msg']}." for d in details)
 
 
 def _setting_problems(error: ValidationError) -> str:

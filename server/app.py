@@ -34,6 +34,7 @@ from server.routes import (
     ledger,
     memory,
     pages,
+    quota,
     runs,
     sign_in,
     submissions,
@@ -48,6 +49,7 @@ from server.sign_in.forgery import refuse_forgery
 from server.sign_in.setup import set_up_sign_in
 from server.tables import utc_now
 from server.templating import STATIC
+from server.trust.standing import settle_standings
 
 API = "/api/v1"
 REAPER_SECONDS = 5.0
@@ -70,6 +72,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     engine = create_engine(settings.database_url)
     upgrade(engine)
     with write_session(engine) as session:
+        settle_standings(session, settings.access)
         import_baselines(session, served, settings.tracks_folder)
         fill_boards(session, served.values())
         if settings.queues_runs:
@@ -106,6 +109,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         checkpoints,
         ledger,
         memory,
+        quota,
         tokens,
         health,
     ):

@@ -21,7 +21,9 @@ class DataState(StrEnum):
     PINNED = "pinned"
     """The track's own, as a maintainer wrote it down."""
     PROPOSED = "proposed"
-    """Nobody has written down yet what the track's data is."""
+    """The first that a trusted worker had; nobody has written down yet what the track's data is."""
+    UNVERIFIED = "unverified"
+    """Only workers that are not trusted had it, so that it is no proposal."""
     OTHER = "other"
     """A mirror's, or that of an earlier evaluation protocol."""
 
@@ -77,6 +79,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
     newest = sorted(
         boards, key=lambda board: (_age(board.latest_baseline_at), _age(board.latest_at))
     )
+    proposed = _proposed_key(track, newest)
     keys = [
         BoardKey(
             key=board.comparability_key,
@@ -84,7 +87,7 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
             num_runs=board.num_results,
             num_baseline_runs=board.num_baseline_results,
             latest_at=board.latest_at,
-            data=_data_state(track, board.comparability_key),
+            data=_data_state(track, board, proposed),
             note=board.note,
         )
         for board in newest
@@ -97,9 +100,23 @@ def _age(moment: datetime | None) -> float:
     return math.inf if moment is None else -moment.timestamp()
 
 
-def _data_state(track: Track, key: str) -> DataState:
+def _proposed_key(track: Track, boards: Sequence[BoardTotals]) -> str | None:
+    """The key of the first result that a trusted worker had; None for a track of pinned data."""
+    if track.rules.expected_data is not None:
+        return None
+    trusted = [
+        (board.first_trusted_at, board.comparability_key)
+        for board in boards
+        if board.first_trusted_at is not None and board.track_version == track.rules.version
+    ]
+    return min(trusted)[1] if trusted else None
+
+
+def _data_state(track: Track, board: BoardTotals, proposed: str | None) -> DataState:
     rules = track.rules
-    if rules.expected_data is None:
+    if rules.expected_data is not None:
+        expected = rules.expected_data.comparability_key(rules.name, rules.version)
+        return DataState.PINNED if board.comparability_key == expected else DataState.OTHER
+    if board.comparability_key == proposed:
         return DataState.PROPOSED
-    expected = rules.expected_data.comparability_key(rules.name, rules.version)
-    return DataState.PINNED if key == expected else DataState.OTHER
+    return DataState.OTHER if board.num_verified else DataState.UNVERIFIED

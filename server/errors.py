@@ -14,8 +14,10 @@ ServerError
 ├── ProtocolMismatch   409  worker and server speak different versions
 ├── KeyReused          409  an idempotency key came with another submission
 ├── AlreadyEnded       409  a run that has ended cannot be cancelled
+├── NotMarkable        409  a worker whose trust is not up to a maintainer
 ├── NothingToRun       409  no further run of an experiment would change anything
 ├── UploadReplaced     409  a later upload for the same job has begun
+├── QuotaExceeded      422  an author has no GPU-minutes left for what is asked for
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
 ├── TooManyRequests    429  the client has asked too much in too short a time
@@ -136,6 +138,13 @@ class AlreadyEnded(ServerError):
     kind = "already_ended"
 
 
+class NotMarkable(ServerError):
+    """The server trusts every worker, or this one has no holder who could be trusted."""
+
+    status = 409
+    kind = "not_markable"
+
+
 class NothingToRun(ServerError):
     """A further run would be ranked nowhere, or is queued already."""
 
@@ -148,6 +157,17 @@ class UploadReplaced(ServerError):
 
     status = 409
     kind = "upload_replaced"
+
+
+class QuotaExceeded(ServerError):
+    """The author has to wait until earlier runs no longer count."""
+
+    status = 422
+    kind = "quota_exceeded"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(" ".join(problem.text() for problem in self.problems))
 
 
 class InvalidReport(ServerError):

@@ -1,4 +1,4 @@
-"""The queue: jobs wait by position, each is leased to one worker, and none is lost."""
+"""The queue: jobs wait in the order of claims, each is leased to one worker, and none is lost."""
 
 import logging
 from collections.abc import Mapping
@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 from sqlalchemy import update
-from sqlmodel import Session, col, func, or_, select, tuple_
+from sqlmodel import Session, col, func, or_, select
 
 from core.schema.job import JobOffer, JobState, RunSpec
 from core.schema.result import FailureKind
 from core.schema.track import Track, TrackRules
 from server.canary.frozen import standing_freezes
+from server.claim_order import CLAIM_ORDER, stands_before
 from server.errors import AlreadyEnded, NotFound
 from server.identifiers import new_id, new_lease_token
 from server.lease import close, enter_state
+from server.quota.shares import used_minutes
 from server.run_specs import run_spec
 from server.tables import Attempt, Experiment, Job, Priority, Run, Worker, utc_now
 from server.worker_data import worker_keys
@@ -30,8 +32,11 @@ def enqueue(
     priority: Priority,
     only_worker_id: str | None = None,
     only_key: str | None = None,
+    only_trusted: bool = False,
+    charged_to: str = "",
+    estimated_seconds: float = 0.0,
 ) -> Job:
-    """Add a job for a run at the end of its priority."""
+    """Add a job for a run, behind those of its priority whose authors used as little."""
     last = session.exec(select(func.max(Job.position))).one()
     job = Job.model_validate(
         {
@@ -43,6 +48,10 @@ def enqueue(
             "memory_bytes": memory_bytes,
             "only_worker_id": only_worker_id,
             "only_key": only_key,
+            "only_trusted": only_trusted,
+            "charged_to": charged_to,
+            "estimated_seconds": estimated_seconds,
+            "author_gpu_minutes": used_minutes(session, charged_to, utc_now()),
         }
     )
     session.add(job)
@@ -53,10 +62,8 @@ def enqueue(
 
 def jobs_ahead(session: Session, job: Job) -> int:
     """Queued jobs that will be claimed before this one, without those kept for one worker."""
-    order = tuple_(col(Job.priority), col(Job.position), col(Job.id))
-    before = order < (job.priority, job.position, job.id)
-    query = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED, before)
-    query = query.where(col(Job.only_worker_id).is_(None))
+    query = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
+    query = query.where(stands_before(job), col(Job.only_worker_id).is_(None))
     return session.exec(query).one()
 
 
@@ -137,7 +144,7 @@ def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> J
         .where(Job.state == JobState.QUEUED)
         .where(col(Experiment.track).in_(priced))
         .where(or_(col(Job.only_worker_id) == worker.id, is_free), has_data)
-        .order_by(col(Job.priority), col(Job.position), col(Job.id))
+        .order_by(*CLAIM_ORDER)
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )
@@ -145,6 +152,8 @@ def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> J
         query = query.where(col(Job.memory_bytes) <= worker.memory_bytes)
     if not worker.has_cuda:
         query = query.where(col(Job.needs_cuda).is_(False))
+    if not worker.is_trusted:
+        query = query.where(col(Job.only_trusted).is_(False))
     return session.exec(query).one_or_none()
 
 

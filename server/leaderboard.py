@@ -48,6 +48,9 @@ class BoardRow(Label):
     """Mean validation loss less the baseline's; None without a baseline and for itself."""
     verdict: ExperimentVerdict | None
     """Against the baseline; None for the baseline itself, and while there is none."""
+    verified: bool
+    """Whether trusted workers measured it, or measured the same as others did. What is not
+    verified takes no record."""
     withdrawn: WithdrawnNote | None
     """Why it does not count, if its authors took it back."""
     reruns: tuple[RerunNote, ...]
@@ -232,6 +235,7 @@ class _Context:
                 "result": PooledResult.model_validate_json(json.dumps(entry.result)),
                 "delta": _delta(loss, None if is_baseline else self._base_loss),
                 "verdict": None if is_baseline else self.verdicts.of.get(identity),
+                "verified": entry.verified,
                 "withdrawn": None if is_baseline else self.verdicts.withdrawn.get(identity),
                 "reruns": self._reruns.get(identity, ()),
                 "newest_at": entry.newest_at,

@@ -15,6 +15,8 @@ from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
 from server.ledger.entries import record
+from server.quota.book import book_attempt
+from server.quota.shares import used_minutes
 from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
 
 MAX_FAULTS = 3
@@ -132,12 +134,18 @@ def end_attempt(
     outcome: AttemptOutcome,
     failure: FailureKind | None = None,
     message: str = "",
+    num_devices: int = 1,
 ) -> None:
-    """Note how the job's present attempt ended."""
+    """Note how the job's present attempt ended, and charge it.
+
+    Args:
+        num_devices: GPUs that it is known to have used.
+    """
     attempt = session.get_one(Attempt, (job.id, job.attempt))
     attempt.outcome, attempt.failure, attempt.message = outcome, failure, message
     attempt.ended_at = utc_now()
     session.flush()
+    book_attempt(session, job, attempt, num_devices)
 
 
 def close(
@@ -168,8 +176,9 @@ def enter_state(session: Session, job: Job) -> None:
 
 
 def _requeue(session: Session, job: Job) -> None:
-    """Back to the queue, at the place it had."""
+    """Back to the queue, at the place it had among what its author has asked for."""
     job.state, job.worker_id = JobState.QUEUED, None
     job.lease_token, job.lease_expires_at, job.started_at = None, None, None
     job.phase, job.completed, job.total = None, 0, 0
+    job.author_gpu_minutes = used_minutes(session, job.charged_to, utc_now())
     enter_state(session, job)

@@ -11,12 +11,15 @@ from server.experiments import stored_config
 from server.identifiers import new_id
 from server.job_queue import enqueue
 from server.ledger.entries import record
+from server.quota.book import payer
+from server.quota.check import expected_seconds
 from server.tables import Experiment, Job, Priority, Run, RunPurpose
 
 PRIORITIES = {
     RunPurpose.SUBMISSION: Priority.NEW,
     RunPurpose.BASELINE: Priority.CONFIRM,
     RunPurpose.VERDICT: Priority.CONFIRM,
+    RunPurpose.CONFIRMATION: Priority.CONFIRM,
     RunPurpose.RERUN: Priority.RERUN,
     RunPurpose.CANARY: Priority.CANARY,
     RunPurpose.ABLATION: Priority.IDLE,
@@ -31,6 +34,7 @@ def queue_run(
     purpose: RunPurpose,
     requested_by: str = "",
     only_key: str | None = None,
+    only_trusted: bool = False,
 ) -> Run:
     """Queue a run with the next of the track's seeds.
 
@@ -38,9 +42,19 @@ def queue_run(
         experiment: its row, locked against a second taker of seeds.
         requested_by: the author who asked for it; nobody where the server did.
         only_key: the comparability key that waits for it; None if any result is welcome.
+        only_trusted: whether only a trusted worker may have it.
     """
     seed = _next_seed(session, experiment.hash, rules)
-    return queue_seed(session, experiment, rules, seed, purpose, requested_by, only_key=only_key)
+    return queue_seed(
+        session,
+        experiment,
+        rules,
+        seed,
+        purpose,
+        requested_by,
+        only_key=only_key,
+        only_trusted=only_trusted,
+    )
 
 
 def queue_seed(
@@ -52,12 +66,14 @@ def queue_seed(
     requested_by: str = "",
     only_worker_id: str | None = None,
     only_key: str | None = None,
+    only_trusted: bool = False,
 ) -> Run:
     """Queue a run with a given seed.
 
     Args:
         only_worker_id: the one worker that may have it; None for any.
         only_key: the comparability key that waits for it; None if any result is welcome.
+        only_trusted: whether only a trusted worker may have it.
     """
     run = Run.model_validate(
         {
@@ -71,9 +87,19 @@ def queue_seed(
     )
     session.add(run)
     session.flush()
-    memory_bytes = int(peak_memory(stored_config(experiment)).total)
-    priority, needs_cuda = PRIORITIES[purpose], rules.device == "cuda"
-    enqueue(session, run, needs_cuda, memory_bytes, priority, only_worker_id, only_key)
+    config, charged_to = stored_config(experiment), payer(purpose, requested_by)
+    enqueue(
+        session,
+        run,
+        needs_cuda=rules.device == "cuda",
+        memory_bytes=int(peak_memory(config).total),
+        priority=PRIORITIES[purpose],
+        only_worker_id=only_worker_id,
+        only_key=only_key,
+        only_trusted=only_trusted,
+        charged_to=charged_to,
+        estimated_seconds=expected_seconds(config, rules) if charged_to else 0.0,
+    )
     contents: dict[str, JsonValue] = {
         "experiment": experiment.hash,
         "seed": seed,

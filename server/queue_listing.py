@@ -5,6 +5,7 @@ from sqlmodel import Session, col, func, select
 
 from core.schema.base import Message
 from core.schema.job import JobState, Phase
+from server.claim_order import CLAIM_ORDER
 from server.run_labels import Label, run_labels
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
 
@@ -46,6 +47,8 @@ class QueueEntry(Message):
     only_key: str | None
     """The comparability key that waits for it, so that no worker of other data may take it; None
     for any."""
+    only_trusted: bool
+    """Whether only a trusted worker may take it."""
     created_at: AwareDatetime
     """When it was queued."""
     started_at: AwareDatetime | None
@@ -69,7 +72,7 @@ def list_queue(session: Session) -> Queue:
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .outerjoin(Worker, col(Worker.id) == func.coalesce(Job.worker_id, Job.only_worker_id))
         .where(col(Job.state).in_((JobState.RUNNING, JobState.QUEUED)))
-        .order_by(col(Job.priority), col(Job.position), col(Job.id))
+        .order_by(*CLAIM_ORDER)
     )
     rows = session.exec(query).all()
     labels = run_labels(session, [run for _, run, _, _ in rows])
@@ -103,6 +106,7 @@ def _entry(
         total=job.total,
         needs_cuda=job.needs_cuda,
         only_key=job.only_key,
+        only_trusted=job.only_trusted,
         created_at=job.created_at,
         started_at=job.started_at,
     )

@@ -1,4 +1,4 @@
-"""The background task that takes jobs back from workers that fell silent."""
+"""The background task that takes jobs back from silent workers, and keeps shares fair."""
 
 import asyncio
 import logging
@@ -11,13 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.schema.track import Track
 from server.database import write_session
 from server.expired_leases import requeue_expired
+from server.quota.shares import refresh_shares
 from server.tables import utc_now
 
 logger = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Requeues expired leases every few seconds, as long as its server runs."""
+    """Requeues expired leases and refreshes shares every few seconds, while its server runs."""
 
     def __init__(
         self,
@@ -55,11 +56,16 @@ class Reaper:
             try:
                 await asyncio.to_thread(self._pass)
             except SQLAlchemyError as error:
-                logger.error("expired leases were not requeued; trying again", exc_info=error)
+                logger.error(
+                    "expired leases were not requeued, or shares not refreshed; trying again",
+                    exc_info=error,
+                )
 
     def _pass(self) -> None:
         with write_session(self._engine) as session:
             requeue_expired(session, utc_now(), self._tracks, self._queues_runs)
+        with write_session(self._engine) as session:
+            refresh_shares(session, utc_now())
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

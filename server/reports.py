@@ -22,6 +22,7 @@ from server.ledger.entries import record
 from server.metric_points import insert_points
 from server.settings import ServerSettings
 from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Run, RunPurpose
+from server.trust.verification import first_verification
 from server.verdict.judging import judge_result, make_up_for
 
 logger = logging.getLogger(__name__)
@@ -74,9 +75,11 @@ def store_result(
     if report.result.seed != run.seed:
         message = f"{report.result.seed} is not the seed of run {run.id}; it is {run.seed}."
         raise InvalidReport([Problem(path="result.seed", message=message)])
-    end_attempt(session, job, AttemptOutcome.RESULT)
+    num_devices = report.result.provenance.num_devices
+    end_attempt(session, job, AttemptOutcome.RESULT, num_devices=num_devices)
     experiment = session.get_one(Experiment, run.experiment_hash)
     _require_expected(report.result, tracks.get(experiment.track))
+    run.verification = first_verification(session, job)
     put_result(session, run, experiment, report.result, tracks)
     close(session, job, JobState.SUCCEEDED)
     if run.purpose is RunPurpose.CANARY:

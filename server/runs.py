@@ -61,6 +61,7 @@ def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
         result=RunResult.model_validate(run.result) if run.result is not None else None,
         cost_usd=run.cost_usd,
         comparability_key=run.comparability_key,
+        verification=run.verification if run.result is not None else None,
         failure=job.failure if job else None,
         failure_message=job.failure_message if job else "",
         created_at=run.created_at,

@@ -57,6 +57,8 @@ class ServerSettings(BaseSettings):
     to report and to administer. A worker makes five a second at most. Limits hold in `tokens`."""
     reads_per_minute: int = Field(default=6000, ge=1, le=1_000_000)
     """Requests that one token, or one address without a token, may make in the long run to read."""
+    quota_gpu_minutes: float = Field(default=0.0, ge=0.0, le=1_000_000.0)
+    """GPU-minutes that the runs of one author may take in seven days; 0 for any amount."""
     public_url: str = Field(default="", pattern=r"^(https?://.*[^/])?$")
     """Address that links in answers start with, without a slash at the end; empty for
     `http://host:port`."""

@@ -10,7 +10,8 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.job import JobState, Phase
-from core.schema.result import FailureKind, RunResult
+from core.schema.result import FailureKind, RunResult, Verification
+from server.claim_order import CLAIM_ORDER, Place, place, queued_places
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
 
 MAX_ENDED = 50
@@ -58,6 +59,8 @@ class RunStanding(Message):
     """What happened."""
     comparability_key: str | None
     """Key of the result, once there is one."""
+    verification: Verification | None
+    """Whether the result counts for records, by whom it was measured; None without a result."""
     cost_usd: float | None
     """Compile and training time at the track's price."""
     result: RunResult | None
@@ -81,7 +84,7 @@ def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
     states = (JobState.RUNNING, JobState.QUEUED)
     query = _runs().where(Experiment.track == track).where(col(Job.state).in_(states))
     waits = col(Job.state) == JobState.QUEUED
-    query = query.order_by(waits, col(Job.priority), col(Job.position), col(Job.id))
+    query = query.order_by(waits, *CLAIM_ORDER)
     return _standings(session, query)
 
 
@@ -109,15 +112,14 @@ def _runs() -> Any:
 
 def _standings(session: Session, query: Any) -> tuple[RunStanding, ...]:
     rows = session.exec(query).all()
-    queued: Sequence[tuple[int, int]] = ()
+    queued: Sequence[Place] = ()
     if any(job is not None and job.state is JobState.QUEUED for _, job, _ in rows):
-        places = select(Job.priority, Job.position).where(Job.state == JobState.QUEUED)
-        queued = sorted((priority, position) for priority, position in session.exec(places))
+        queued = queued_places(session)
     return tuple(_standing(run, job, worker, queued) for run, job, worker in rows)
 
 
 def _standing(
-    run: Run, job: Job | None, worker: str | None, queued: Sequence[tuple[int, int]]
+    run: Run, job: Job | None, worker: str | None, queued: Sequence[Place]
 ) -> RunStanding:
     """A run without a job is one that came with the project, with its result."""
     waiting = job is not None and job.state is JobState.QUEUED
@@ -132,7 +134,7 @@ def _standing(
         held_reason=run.held_reason,
         state=job.state if job else JobState.SUCCEEDED,
         attempt=job.attempt if job else 0,
-        jobs_ahead=bisect_left(queued, (job.priority, job.position)) if job and waiting else None,
+        jobs_ahead=bisect_left(queued, place(job)) if job and waiting else None,
         phase=job.phase if job else None,
         completed=job.completed if job else 0,
         total=job.total if job else 0,
@@ -141,6 +143,7 @@ def _standing(
         failure_advice=job.failure.advice if job and job.failure else "",
         failure_message=job.failure_message if job else "",
         comparability_key=run.comparability_key,
+        verification=run.verification if run.result is not None else None,
         cost_usd=run.cost_usd,
         result=None if run.result is None else RunResult.model_validate(run.result),
         created_at=run.created_at,

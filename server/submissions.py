@@ -23,8 +23,10 @@ from server.experiments import ensure_experiment, first_of_experiment, stored_co
 from server.identifiers import new_id
 from server.idle.tables import Rebase
 from server.job_queue import jobs_ahead
-from server.ledger.entries import record
+from server.ledger.entries import record, take_turn
 from server.new_runs import queue_run
+from server.quota.check import expected_seconds, require_quota
+from server.quota.usage import quota_status
 from server.tables import Experiment, Job, Run, RunPurpose, SubmissionRow
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ def accept(
     key: str,
     base_url: str,
     caller: Caller,
+    quota_gpu_minutes: float,
 ) -> tuple[SubmissionReceipt, bool]:
     """Validate and queue a submission; the receipt, and whether it is new.
 
@@ -45,25 +48,31 @@ def accept(
         key: the author's idempotency key; the same key again queues nothing.
         base_url: where links in the receipt start.
         caller: who sends it, and so may be its author.
+        quota_gpu_minutes: what an author may use in seven days; 0 for any amount.
 
     Raises:
         InvalidInput: the submission is refused, with every problem.
+        QuotaExceeded: the author has too little left.
         KeyReused: the key belongs to another submission.
     """
     with read_session(engine) as session:
         if earlier := _of_key(session, key, text):
             require_author(caller, earlier.author)
-            return _receipt(session, earlier, base_url), False
+            return _receipt(session, earlier, base_url, quota_gpu_minutes), False
         document = read_submission(text, tracks)
-        require_author(caller, document.submission.author, document.lines.get(("author",)))
+        author, author_line = document.submission.author, document.lines.get(("author",))
+        require_author(caller, author, author_line)
         parent = _parent(session, document, tracks)
     proposal = propose(document, tracks, parent)
 
     def store(session: Session) -> tuple[SubmissionReceipt, bool]:
         if earlier := _of_key(session, key, text):
-            return _receipt(session, earlier, base_url), False
+            return _receipt(session, earlier, base_url, quota_gpu_minutes), False
+        take_turn(session)
+        seconds = expected_seconds(proposal.experiment, proposal.track.rules)
+        require_quota(session, author, seconds, quota_gpu_minutes, author_line)
         row = _store(session, proposal, text.decode(), key)
-        return _receipt(session, row, base_url), True
+        return _receipt(session, row, base_url, quota_gpu_minutes), True
 
     receipt, is_new = write(engine, store)
     if is_new:
@@ -170,7 +179,9 @@ def _store(session: Session, proposal: Proposal, text: str, key: str) -> Submiss
     return row
 
 
-def _receipt(session: Session, row: SubmissionRow, base_url: str) -> SubmissionReceipt:
+def _receipt(
+    session: Session, row: SubmissionRow, base_url: str, quota_gpu_minutes: float
+) -> SubmissionReceipt:
     run = session.get_one(Run, row.run_id)
     job = session.exec(select(Job).where(Job.run_id == run.id)).one()
     first = first_of_experiment(session, row.experiment_hash)
@@ -182,4 +193,5 @@ def _receipt(session: Session, row: SubmissionRow, base_url: str) -> SubmissionR
         duplicate_of=first.id if first and first.id != row.id else None,
         jobs_ahead=jobs_ahead(session, job) if job.state is JobState.QUEUED else 0,
         url=f"{base_url}/submissions/{row.id}",
+        quota=quota_status(session, row.author, quota_gpu_minutes),
     )

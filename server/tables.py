@@ -20,7 +20,7 @@ from sqlalchemy.engine import Dialect
 from sqlmodel import Field, SQLModel
 
 from core.schema.job import JobState, Phase
-from core.schema.result import FailureKind
+from core.schema.result import FailureKind, Verification
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(column_0_label)s",
@@ -119,6 +119,8 @@ class RunPurpose(StrEnum):
     """Somebody asked for another look."""
     CANARY = "canary"
     """To see whether a worker still measures what it did."""
+    CONFIRMATION = "confirmation"
+    """To see whether a trusted worker measures what another one did."""
     ABLATION = "ablation"
     """Without one setting of a better experiment, to know what the setting brings."""
     REBASE = "rebase"
@@ -155,6 +157,9 @@ class Run(SQLModel, table=True):
     """Who asked for it, where somebody did."""
     held_reason: str = Field(default="", sa_type=StoredText)
     """Why verdicts leave its result out for now; empty where they do not."""
+    verification: Verification = Field(
+        default=Verification.TRUSTED, sa_type=stored_enum(Verification)
+    )
     # None is the database's NULL, not JSON's.
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     comparability_key: str | None = Field(default=None, index=True, max_length=16)
@@ -180,6 +185,10 @@ class Priority(IntEnum):
 class Job(SQLModel, table=True):
     """A queue entry that asks for one run; it is leased, and has attempts."""
 
+    __table_args__ = (
+        Index("ix_job_claim_order", "state", "priority", "author_gpu_minutes", "position", "id"),
+    )
+
     id: str = Field(primary_key=True, max_length=40)
     run_id: str = Field(foreign_key="run.id", unique=True)
     state: JobState = Field(default=JobState.QUEUED, index=True, sa_type=stored_enum(JobState))
@@ -194,6 +203,14 @@ class Job(SQLModel, table=True):
     only_key: str | None = Field(default=None, max_length=16)
     """The comparability key that waits for its result, so that a worker of other data may not have
     it; None for any."""
+    only_trusted: bool = False
+    """Whether only a trusted worker may have it."""
+    charged_to: str = Field(default="", max_length=40, index=True)
+    """The author whose quota pays for its attempts; empty for nobody."""
+    estimated_seconds: float = 0.0
+    """What is reserved of the quota until it has ended."""
+    author_gpu_minutes: int = 0
+    """What that author had used in seven days when it was last brought up to date; 0 for nobody."""
     attempt: int = 0
     """Attempts begun."""
     worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)
@@ -243,6 +260,8 @@ class Worker(SQLModel, table=True):
     has_cuda: bool
     memory_bytes: int = Field(sa_type=BigInteger)
     code_commit: str = Field(max_length=80, sa_type=StoredText)
+    is_trusted: bool = True
+    """Whether its results count for records by themselves."""
     first_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     last_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
 

@@ -26,6 +26,8 @@ class WorkerSummary(Message):
     """Memory of the device; 0 if unknown."""
     code_commit: str
     """Version of the project on the worker."""
+    is_trusted: bool
+    """Whether its results count for records by themselves."""
     first_seen_at: AwareDatetime
     """When it first registered."""
     last_seen_at: AwareDatetime

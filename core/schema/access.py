@@ -21,7 +21,8 @@ class Scope(StrEnum):
     WORK = "work"
     """Registering workers, claiming jobs and reporting on them."""
     ADMIN = "admin"
-    """Making and revoking tokens, and all of `submit` as any author; no reports of workers."""
+    """Making and revoking tokens, marking workers as trusted, and all of `submit` as any author; no
+    reports of workers."""
 
 
 class TokenRequest(Message):
@@ -52,6 +53,28 @@ class TokenStatus(Message):
     """When it was revoked; None if it was not."""
     last_used_at: AwareDatetime | None
     """When it was last used, to the minute; None if it never was."""
+
+
+class TrustRequest(Message):
+    """A maintainer says whether a worker is trusted."""
+
+    worker: str = Field(min_length=1, max_length=80)
+    """Name of the worker, as the queue's page shows it."""
+    trusted: bool
+    """Whether its results count for records by themselves."""
+
+
+class WorkerTrust(Message):
+    """Whether a worker is trusted."""
+
+    worker_id: str
+    """Id of the worker."""
+    worker: str
+    """Its name."""
+    trusted: bool
+    """Whether its results count for records by themselves."""
+    num_results: int
+    """Results that now count otherwise than before."""
 
 
 class NewToken(Message):

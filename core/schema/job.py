@@ -9,7 +9,8 @@ from core.schema.base import MAX_COUNT, Message
 from core.schema.checkpoint import StoredCheckpoint
 from core.schema.experiment import ExperimentConfig
 from core.schema.problem import Problem
-from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult
+from core.schema.quota import QuotaStatus
+from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult, Verification
 from core.schema.track import Budget, Sharding
 
 PROTOCOL_VERSION = 4
@@ -208,6 +209,8 @@ class SubmissionReceipt(Message):
     """Jobs that will be claimed before this one."""
     url: str
     """Page of the submission."""
+    quota: QuotaStatus | None = None
+    """What its author has left after it; None from a server that does not say."""
 
 
 class RunStatus(Message):
@@ -243,6 +246,8 @@ class RunStatus(Message):
     """Compile and training time at the track's price; None if the device is not listed."""
     comparability_key: str | None = None
     """Key of the result, once there is one."""
+    verification: Verification | None = None
+    """Whether the result counts for records, by whom it was measured; None without a result."""
     failure: FailureKind | None
     """Class of the failure, if it failed."""
     failure_message: str

@@ -63,6 +63,19 @@ _ADVICE = {
 }
 
 
+class Verification(StrEnum):
+    """Whether a result counts for records, by whom it was measured."""
+
+    TRUSTED = "trusted"
+    """A trusted worker measured it, or it came with the project."""
+    UNVERIFIED = "unverified"
+    """Another worker did, and no trusted one has measured the experiment yet."""
+    VERIFIED = "verified"
+    """Another worker did, and a trusted one measured the same within the noise."""
+    REFUTED = "refuted"
+    """Another worker did, and a trusted one measured something else; it is held."""
+
+
 class MetricPoint(Message):
     """Training metrics of one optimizer step."""
 

@@ -104,6 +104,8 @@ class BoardRow(Shown):
     """Validation loss less the baseline's."""
     verdict: ExperimentVerdict | None
     """Against the baseline; None while there is none."""
+    verified: bool
+    """Whether trusted workers measured it, or measured the same as others did."""
     withdrawn: WithdrawnNote | None
     """Why it does not count, if its authors took it back."""
     reruns: tuple[RerunNote, ...]

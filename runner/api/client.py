@@ -10,7 +10,14 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
-from core.schema.access import NewToken, TokenList, TokenRequest, TokenStatus
+from core.schema.access import (
+    NewToken,
+    TokenList,
+    TokenRequest,
+    TokenStatus,
+    TrustRequest,
+    WorkerTrust,
+)
 from core.schema.checkpoint import (
     LEASE_HEADER,
     SHA256_HEADER,
@@ -35,6 +42,7 @@ from core.schema.job import (
     WorkerRegistration,
 )
 from core.schema.ledger import LedgerPage
+from core.schema.quota import QuotaStatus
 from core.schema.result import FailureKind, MetricPoint, RunResult
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from runner.api.answers import LedgerCheck
@@ -201,6 +209,10 @@ class AuthorClient(Client):
         """Two submissions side by side."""
         return self._read("/compare", a=a, b=b)
 
+    def quota(self, author: str) -> QuotaStatus:
+        """What an author has used and has left."""
+        return parse(self._transport.get(f"/quota/{_segment(author)}"), QuotaStatus)
+
     def ledger(self, after: int, limit: int) -> LedgerPage:
         """The ledger's entries that follow number `after`, at most `limit` of them."""
         return parse(self._transport.get("/ledger", after=after, limit=limit), LedgerPage)
@@ -227,6 +239,10 @@ class AdminClient(Client):
     def revoke_token(self, token_id: str) -> TokenStatus:
         """End a token at once."""
         return parse(self._transport.post(f"/tokens/{_segment(token_id)}/revoke"), TokenStatus)
+
+    def mark_worker(self, request: TrustRequest) -> WorkerTrust:
+        """Mark a worker as trusted or not."""
+        return parse(self._transport.post("/workers/trust", request), WorkerTrust)
 
 
 def _segment(text: str) -> str:

@@ -195,3 +195,22 @@ def rerun(
         return
     typer.echo(f"Queued: {', '.join(receipt.run_ids)}")
     typer.echo(f"The next verdict is taken at {receipt.num_runs_then} runs.")
+
+
+def quota(
+    author: Annotated[str, typer.Argument(metavar="AUTHOR", help="Author's name.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show the GPU-minutes that an author has used in the last seven days, and has left."""
+    from runner.authoring import open_client
+    from runner.settings import read_settings
+    from runner.terminal.console import output_console
+    from runner.terminal.quota import quota_rows
+    from runner.terminal.report import print_pairs
+
+    with open_client(read_settings()) as client:
+        status = client.quota(author)
+    if as_json:
+        typer.echo(status.model_dump_json(indent=2))
+    else:
+        print_pairs(output_console(), quota_rows(status))

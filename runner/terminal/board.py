@@ -89,6 +89,8 @@ def _notes(board: Board) -> Iterator[str]:
             yield f"withdrawn: {named} {write_withdrawal(row.withdrawn)}"
         elif row.verdict is not None and row.verdict.refuted:
             yield f"refuted: {named}: {row.verdict.refuted}"
+        if not row.verified:
+            yield f"unverified: {named}: no trusted worker has measured the same yet."
         yield from (f"rerun: {named} {write_rerun(note)}" for note in row.reruns)
 
 

@@ -16,7 +16,7 @@ from core.estimate.cost import Estimate
 from core.proposal import Proposal
 from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.overrides import Change
-from core.schema.result import RunResult, TaskScore
+from core.schema.result import RunResult, TaskScore, Verification
 from runner.api.answers import Queue
 from runner.errors import RunFailed
 from runner.runs.comparison import Comparison
@@ -27,6 +27,7 @@ from runner.terminal.figures import (
     write_quantity,
     write_setting,
 )
+from runner.terminal.quota import quota_rows
 from runner.terminal.verdict import compared_sentence
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def receipt_rows(receipt: SubmissionReceipt, estimate: Estimate) -> Rows:
     if receipt.duplicate_of:
         yield "adds a seed to", receipt.duplicate_of
     yield "jobs ahead", str(receipt.jobs_ahead)
+    if receipt.quota is not None and receipt.quota.allowed_minutes is not None:
+        yield from quota_rows(receipt.quota)
     yield "page", receipt.url
     yield from estimate_rows(estimate)
 
@@ -177,6 +180,10 @@ def status_rows(status: RunStatus) -> Rows:
         yield "last lines", f"runner logs {status.run_id}"
     if status.result is not None:
         yield from result_rows(status.result, status.cost_usd)
+    if status.verification is Verification.UNVERIFIED:
+        yield "verification", "unverified: no trusted worker has measured the same yet"
+    elif status.verification is Verification.REFUTED:
+        yield "verification", "held: a trusted worker measured something else"
     yield "page", status.url
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlmodel import Field, SQLModel
 
 from core.schema.access import Scope
-from server.tables import UtcDateTime, stored_enum, utc_now
+from server.tables import StoredText, UtcDateTime, stored_enum, utc_now
 
 
 class AccessToken(SQLModel, table=True):
@@ -35,3 +35,5 @@ class WorkerToken(SQLModel, table=True):
 
     worker_id: str = Field(primary_key=True, foreign_key="worker.id")
     token_id: str = Field(foreign_key="access_token.id", index=True)
+    trusted_by: str = Field(default="", sa_type=StoredText)
+    """The maintainer who marked the worker as trusted; empty where none did."""

@@ -54,7 +54,8 @@ class Sweeper:
 
     async def _run(self) -> None:
         passes = 0
-        while not self._stopping.is_set():
+        # A pass that was cut short would go on in its thread, with a database that is closed.
+        while not await self._stops_within(self._interval_seconds):
             try:
                 await asyncio.to_thread(sweep_ended, self._engine, self._store)
                 if passes % PASSES_PER_SEARCH == 0:
@@ -62,9 +63,11 @@ class Sweeper:
             except (ArtifactsUnavailable, SQLAlchemyError) as error:
                 logger.error("checkpoints were not swept; trying again: %s", error)
             passes += 1
-            # A pass that was cut short would go on in its thread, with a database that is closed.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
+
+    async def _stops_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
 
 def sweep_ended(engine: Engine, store: ArtifactStore) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlmodel import Session, col, select, update
 
 from core.schema.overrides import Change, differences
+from core.schema.result import Verification
 from core.schema.track import Track
 from server.board.tables import BoardEntry, BoardTotals, Place
 from server.board_keys import baseline_hash
@@ -38,6 +39,7 @@ class _Counted:
     is_ranked: bool = False
     is_baseline: bool = False
     num_results: int = 0
+    num_verified: int = 0
 
     @classmethod
     def of(cls, entry: BoardEntry | None) -> "_Counted":
@@ -49,6 +51,7 @@ class _Counted:
             is_ranked=place is Place.RANKED,
             is_baseline=place is Place.BASELINE,
             num_results=entry.num_results,
+            num_verified=entry.num_verified,
         )
 
 
@@ -63,7 +66,7 @@ def refresh_entries(session: Session, track: Track, key: str, experiments: Itera
     if not identities:
         return
     session.flush()
-    totals = _totals(session, track, key)
+    totals = _totals(session, track, key, identities[0])
     labels = {baseline_hash(track): PROJECT} | known_labels(session, identities)
     for identity in identities:
         entry = session.get(BoardEntry, (key, identity))
@@ -75,6 +78,7 @@ def refresh_entries(session: Session, track: Track, key: str, experiments: Itera
             session.delete(entry)
             entry = None
         _count(totals, before, _Counted.of(entry), runs)
+    totals.first_trusted_at = _first_trusted(session, key)
     totals.version = uuid.uuid4().hex
     session.add(totals)
     session.flush()
@@ -131,11 +135,13 @@ def fill_boards(session: Session, tracks: Iterable[Track]) -> int:
     return len(boards)
 
 
-def _totals(session: Session, track: Track, key: str) -> BoardTotals:
+def _totals(session: Session, track: Track, key: str, identity: str) -> BoardTotals:
     totals = session.get(BoardTotals, key, with_for_update=True)
     if totals is None:
-        row = {"comparability_key": key, "track": track.rules.name, "version": uuid.uuid4().hex}
-        totals = BoardTotals.model_validate(row)
+        # A key holds the version of the track, so that one experiment tells it.
+        version = session.get_one(Experiment, identity).track_version
+        row = {"comparability_key": key, "track": track.rules.name, "track_version": version}
+        totals = BoardTotals.model_validate({**row, "version": uuid.uuid4().hex})
     return totals
 
 
@@ -154,8 +160,12 @@ def _write(
     runs: Sequence[Run],
     labels: dict[str, Label],
 ) -> BoardEntry:
-    counting = [MeasuredRun.of(run) for run in runs if not run.held_reason]
-    result = pool(counting) if counting else None
+    is_baseline = identity == baseline_hash(track)
+    counting = [run for run in runs if not run.held_reason]
+    if is_baseline:
+        # Nothing is judged against what nobody verified.
+        counting = [run for run in counting if _is_verified(run)]
+    result = pool([MeasuredRun.of(run) for run in counting]) if counting else None
     experiment = session.get_one(Experiment, identity)
     changes = differences(track.base, stored_config(experiment))
     judgement = stored_judgement(session, identity, key)
@@ -170,6 +180,9 @@ def _write(
         "search_text": search_text(label, changes),
         "verdict": judgement.verdict if judgement else None,
         "num_results": len(runs),
+        "num_verified": sum(_is_verified(run) for run in runs),
+        "verified": all(_is_verified(run) for run in counting),
+        "first_trusted_at": _first_end(runs, Verification.TRUSTED),
         "newest_at": _newest(runs),
         **_measured(result),
     }
@@ -227,6 +240,23 @@ def setting_line(path: str, value: str) -> str:
     return f"{path}={value}"
 
 
+def _is_verified(run: Run) -> bool:
+    return run.verification is not Verification.UNVERIFIED
+
+
+def _first_end(runs: Sequence[Run], verification: Verification) -> datetime | None:
+    ends = [run.finished_at for run in runs if run.verification is verification]
+    return min(filter(None, ends), default=None)
+
+
+def _first_trusted(session: Session, key: str) -> datetime | None:
+    """When the first result of a trusted worker came to a board."""
+    session.flush()
+    trusted = select(BoardEntry.first_trusted_at).where(BoardEntry.comparability_key == key)
+    trusted = trusted.where(col(BoardEntry.first_trusted_at).is_not(None))
+    return session.exec(trusted.order_by(col(BoardEntry.first_trusted_at)).limit(1)).first()
+
+
 def _newest(runs: Sequence[Run]) -> datetime | None:
     return max((run.finished_at for run in runs if run.finished_at), default=None)
 
@@ -236,9 +266,11 @@ def _count(totals: BoardTotals, before: _Counted, after: _Counted, runs: Sequenc
     totals.num_listed += after.is_listed - before.is_listed
     totals.num_ranked += after.is_ranked - before.is_ranked
     totals.num_results += after.num_results - before.num_results
+    totals.num_verified += after.num_verified - before.num_verified
     newest = _newest(runs)
     totals.latest_at = max(filter(None, (totals.latest_at, newest)), default=None)
     if before.is_baseline or after.is_baseline:
-        totals.num_baseline_results = after.num_results if after.is_baseline else 0
-        totals.latest_baseline_at = newest if after.is_baseline else None
+        verified = [run for run in runs if _is_verified(run)] if after.is_baseline else []
+        totals.num_baseline_results = len(verified)
+        totals.latest_baseline_at = _newest(verified)
     totals.note = max(totals.note, *(run.note for run in runs), "")

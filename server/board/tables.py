@@ -56,6 +56,7 @@ class BoardEntry(SQLModel, table=True):
             for name in SORTED
         ),
         Index("ix_board_entry_experiment_hash", "experiment_hash"),
+        Index("ix_board_entry_first_trusted_at", "comparability_key", "first_trusted_at"),
     )
 
     comparability_key: str = Field(primary_key=True, max_length=16)
@@ -78,6 +79,12 @@ class BoardEntry(SQLModel, table=True):
     """The pooled figures; None where nothing counts."""
     num_results: int
     """Runs with a result, whether or not they count."""
+    num_verified: int
+    """Those of them that trusted workers measured, or measured the same as."""
+    verified: bool
+    """Whether all that count are so."""
+    first_trusted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When its first run of a trusted worker ended."""
     val_loss: float | None = None
     val_accuracy: float | None = None
     val_bpb: float | None = None
@@ -102,13 +109,19 @@ class BoardTotals(SQLModel, table=True):
 
     comparability_key: str = Field(primary_key=True, max_length=16)
     track: str = Field(max_length=40, index=True)
+    track_version: int
     version: str = Field(max_length=40)
     """Another one after each change of an entry; never the same twice, on any server."""
     num_listed: int = 0
     """Experiments that are ranked, withdrawn or the baseline."""
     num_ranked: int = 0
     num_results: int = 0
+    num_verified: int = 0
+    """Results of trusted workers, or equal to theirs."""
     num_baseline_results: int = 0
+    """Results of the baseline that others are judged against."""
+    first_trusted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the first result of a trusted worker came."""
     latest_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     latest_baseline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     note: str = Field(default="", sa_type=StoredText)

@@ -13,7 +13,7 @@ from server.canary.frozen import standing_freeze
 from server.canary.setup import setup_of
 from server.canary.tables import CanaryRow, WorkerFreeze
 from server.tables import Experiment, Run, Worker, utc_now
-from server.verdict.board_losses import board_noise, experiment_losses
+from server.verdict.board_losses import baseline_losses, board_noise
 from server.verdict.difference import Side, difference
 from server.verdict.judge import MIN_BASELINE_RUNS
 
@@ -105,7 +105,7 @@ def _look_for_agreement(
     anew = _measured_anew(session, freeze, key)
     if len(anew) < MIN_BASELINE_RUNS:
         return
-    board, noise = experiment_losses(session, baseline_hash, key), board_noise(session, key)
+    board, noise = baseline_losses(session, baseline_hash, key), board_noise(session, key)
     if not board or noise is None:
         outcome = "The board has no other runs of the baseline that the new ones could be held to."
         stay_frozen(session, freeze, outcome)

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from sqlmodel import Session, col, select
 
 from core.schema.ledger import LedgerEntry, LedgerKind
+from server.access.tables import WorkerToken
 from server.tables import Run, SubmissionRow
 from server.verdict.tables import JudgementRow, RecordRow
 
@@ -29,6 +30,12 @@ VERDICT_VALUES = (
     "high",
 )
 """What is said of a verdict, in the entry and in the row."""
+
+
+FREES = ("thawed", "released")
+"""States of a worker's entry after which the runs that it names are held no longer."""
+MARKS = ("trusted", "distrusted")
+"""States of the entry that tells of a maintainer's mark."""
 
 
 class Account:
@@ -58,7 +65,9 @@ class Account:
             told[claim] = contents["state"] == "set" or None
         elif entry.kind is LedgerKind.WORKER and isinstance(runs := contents.get("runs"), list):
             for run_id in runs:
-                told["hold", str(run_id)] = contents["state"] != "thawed" or None
+                told["hold", str(run_id)] = contents["state"] not in FREES or None
+        elif entry.kind is LedgerKind.WORKER and contents.get("state") in MARKS:
+            told["trust", subject] = contents["state"] == MARKS[0] or None
 
     def differences(self, session: Session) -> Iterator[str]:
         """What the database says otherwise, a sentence each."""
@@ -93,6 +102,9 @@ def _stored(session: Session) -> Iterator[tuple[Claim, JsonValue]]:
         yield ("run", run_id), [experiment, seed, purpose.value]
         yield ("board", run_id), key
         yield ("hold", run_id), bool(held_reason) or None
+    marked = select(WorkerToken.worker_id).where(WorkerToken.trusted_by != "")
+    for worker_id in session.exec(marked):
+        yield ("trust", worker_id), True
     for row in session.exec(select(SubmissionRow)):
         digest = hashlib.sha256(row.yaml.encode()).hexdigest()
         values = [row.author, row.track, row.experiment_hash, row.run_id, digest]

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.job import JobState
 from core.schema.overrides import Change, differences, flatten
-from core.schema.result import RunResult
+from core.schema.result import RunResult, Verification
 from core.schema.track import Track, TrackRules
 from server.board_keys import baseline_hash
 from server.curves import has_points, validation_losses
@@ -41,6 +41,8 @@ class KeyedResult:
 
     key: str
     result: PooledResult
+    verified: bool
+    """Whether trusted workers measured it, or measured the same as others did."""
     baseline: PooledResult | None
     delta: float | None
     """Mean validation loss less the baseline's; None without one and for the baseline."""
@@ -223,7 +225,17 @@ def _results(
 ) -> tuple[KeyedResult, ...]:
     """Runs pooled under each of their keys, never across keys."""
     is_baseline = identity == baseline_hash(track)
-    baseline = _by_key(experiment_runs(session, baseline_hash(track)))
+    counted = [
+        run
+        for run in experiment_runs(session, baseline_hash(track))
+        if run.verification is not Verification.UNVERIFIED
+    ]
+    baseline = _by_key(counted)
+    unverified = {
+        run.comparability_key
+        for run in runs
+        if run.verification is Verification.UNVERIFIED and not run.held_reason
+    }
     results = []
     for key, result in _by_key(runs).items():
         base = baseline.get(key)
@@ -234,6 +246,7 @@ def _results(
             KeyedResult(
                 key=key,
                 result=result,
+                verified=key not in unverified,
                 baseline=base,
                 delta=result.val_loss - base.val_loss if base and not is_baseline else None,
                 verdict=verdict,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from core.errors import InvalidInput
 from core.schema.submission import RerunRequest, WithdrawalRequest
 from server.database import write_session
-from server.dependencies import Database, Tracks
+from server.dependencies import Database, Settings, Tracks
 from server.errors import NotFound, ServerError, SignInNeeded
 from server.pages.page import Notice
 from server.sign_in.forgery import read_form
@@ -44,14 +44,20 @@ Fields = Annotated[dict[str, str], Depends(read_form)]
 
 @router.post("/{submission_id}/rerun")
 def rerun_submission(
-    request: Request, submission_id: str, browser: SignedIn, database: Database, tracks: Tracks
+    request: Request,
+    submission_id: str,
+    browser: SignedIn,
+    database: Database,
+    tracks: Tracks,
+    settings: Settings,
 ) -> RedirectResponse:
     """Queue as many further runs as the next verdict needs."""
 
     def act() -> str:
         with write_session(database) as session:
             asked = RerunRequest(author=browser.author)
-            receipt = ask_for_rerun(session, tracks, submission_id, asked)
+            quota = settings.quota_gpu_minutes
+            receipt = ask_for_rerun(session, tracks, submission_id, asked, quota)
         count = len(receipt.run_ids)
         return (
             f"{count} run{'' if count == 1 else 's'} queued; "

@@ -1,6 +1,7 @@
 """What workers report of their jobs, and the queue."""
 
 from fastapi import APIRouter
+from sqlalchemy import Engine
 
 from core.schema.job import (
     FailureReport,
@@ -18,6 +19,8 @@ from server.database import write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
 from server.queue_listing import Queue, list_queue
+from server.quota.shares import refresh_payer
+from server.tables import utc_now
 
 router = APIRouter(tags=["jobs"])
 REPORT_ERRORS = guarded(404, 409, 413)
@@ -73,6 +76,7 @@ def add_result(
     with write_session(database) as session:
         require_lease_holder(session, caller, job_id, report.lease_token)
         reports.store_result(session, job_id, report, tracks, settings)
+    _refresh_share(database, job_id)
 
 
 @router.post("/jobs/{job_id}/failure", status_code=204, responses=REPORT_ERRORS)
@@ -88,6 +92,7 @@ def add_failure(
     with write_session(database) as session:
         require_lease_holder(session, caller, job_id, report.lease_token)
         reports.store_failure(session, job_id, report, tracks, settings)
+    _refresh_share(database, job_id)
 
 
 @router.post("/jobs/{job_id}/release", status_code=204, responses=REPORT_ERRORS)
@@ -98,3 +103,9 @@ def release(
     with write_session(database) as session:
         require_lease_holder(session, caller, job_id, report.lease_token)
         lease.give_back(session, job_id, report.lease_token, settings.lease_seconds)
+
+
+def _refresh_share(database: Engine, job_id: str) -> None:
+    """Let the author's other jobs know what the attempt took; it is stored without this, too."""
+    with write_session(database) as session:
+        refresh_payer(session, job_id, utc_now())

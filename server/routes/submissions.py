@@ -56,7 +56,9 @@ def submit(
     response: Response,
 ) -> SubmissionReceipt:
     """Queue a submission, written in YAML; the same key again queues nothing."""
-    receipt, is_new = submissions.accept(database, tracks, text, key, settings.base_url, caller)
+    receipt, is_new = submissions.accept(
+        database, tracks, text, key, settings.base_url, caller, settings.quota_gpu_minutes
+    )
     response.status_code = 201 if is_new else 200
     return receipt
 
@@ -115,11 +117,12 @@ def rerun_submission(
     caller: Submitter,
     database: Database,
     tracks: Tracks,
+    settings: Settings,
 ) -> RerunReceipt:
     """Queue as many further runs as the next verdict needs."""
     require_author(caller, request.author)
     with write_session(database) as session:
-        return ask_for_rerun(session, tracks, submission_id, request)
+        return ask_for_rerun(session, tracks, submission_id, request, settings.quota_gpu_minutes)
 
 
 @router.post("/{submission_id}/cancel", responses=guarded(404, 409))

@@ -41,8 +41,9 @@ def submit(
     yaml, draft = fields.get("yaml", "").replace("\r\n", "\n"), fields.get("draft", "")
     # The same text from the same form is one submission; a corrected text is another.
     key = hashlib.sha256(f"{caller.name} {draft} {yaml}".encode()).hexdigest()
+    base_url, quota = settings.base_url, settings.quota_gpu_minutes
     try:
-        receipt, _is_new = accept(database, tracks, yaml.encode(), key, settings.base_url, caller)
+        receipt, _is_new = accept(database, tracks, yaml.encode(), key, base_url, caller, quota)
     except InvalidInput as refused:
         page = submit_page(tracks, yaml, draft, refused.problems)
         return render(PAGE, page, viewer, 422)

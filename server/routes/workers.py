@@ -4,10 +4,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlmodel import Session
 
+from core.schema.access import TrustRequest, WorkerTrust
 from core.schema.base import Message
 from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
 from server import workers
-from server.access.requirement import Reporter
+from server.access.requirement import Administrator, Reporter
 from server.access.worker_tokens import bind, require_worker
 from server.artifacts.checkpoints import with_checkpoint
 from server.canary import schedule
@@ -15,6 +16,8 @@ from server.database import write, write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
 from server.tables import Worker
+from server.trust.marks import mark_worker
+from server.trust.standing import settle_standing
 from server.workers import WorkerSummary
 
 router = APIRouter(prefix="/workers", tags=["workers"])
@@ -44,6 +47,7 @@ def register(
     def store(session: Session) -> Worker:
         worker = workers.register(session, hello)
         bind(session, worker, caller)
+        settle_standing(session, worker, settings.access)
         return worker
 
     worker = write(database, store)
@@ -52,6 +56,19 @@ def register(
         heartbeat_seconds=settings.lease_seconds / HEARTBEATS_PER_LEASE,
         checkpoint_bytes=settings.checkpoint_bytes,
     )
+
+
+@router.post("/trust", responses=guarded(404, 409, 413))
+def trust(
+    request: TrustRequest,
+    caller: Administrator,
+    database: Database,
+    tracks: Tracks,
+    settings: Settings,
+) -> WorkerTrust:
+    """Mark a worker as trusted or not, with all that it has measured; repeats change nothing."""
+    with write_session(database) as session:
+        return mark_worker(session, request, caller.name, tracks, settings)
 
 
 @router.post(

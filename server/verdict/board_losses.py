@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from core.schema.result import Verification
 from server.tables import Run
 from server.verdict.noise import Noise, pooled_noise
 
@@ -30,6 +31,19 @@ def losses_by_experiment(
     return _by_experiment(session.exec(query))
 
 
+def baseline_losses(session: Session, baseline_hash: str, key: str) -> list[float]:
+    """Losses of the baseline that others are judged against: none that is unverified."""
+    query = _losses(key).where(Run.experiment_hash == baseline_hash)
+    query = query.where(Run.verification != Verification.UNVERIFIED)
+    return _by_experiment(session.exec(query)).get(baseline_hash, [])
+
+
+def trusted_losses(session: Session, key: str) -> dict[str, list[float]]:
+    """Losses that trusted workers measured, by experiment, in the order of seeds."""
+    query = _losses(key).where(Run.verification == Verification.TRUSTED)
+    return _by_experiment(session.exec(query))
+
+
 def newest_losses(session: Session, experiment_hash: str) -> list[float]:
     """Losses of an experiment under the key of its newest result."""
     key = newest_key(session, experiment_hash)
@@ -44,7 +58,10 @@ def newest_key(session: Session, experiment_hash: str) -> str | None:
 
 
 def board_noise(session: Session, key: str) -> Noise | None:
-    """The noise of the board, pooled over every experiment that ran more than once."""
+    """The noise of the board, pooled over every experiment that ran more than once.
+
+    Unverified runs are left out: made-up ones could make it as large as one likes.
+    """
     repeated = (
         select(Run.experiment_hash)
         .where(Run.comparability_key == key, col(Run.val_loss).is_not(None))
@@ -52,6 +69,7 @@ def board_noise(session: Session, key: str) -> Noise | None:
         .having(func.count() > 1)
     )
     query = _losses(key).where(col(Run.experiment_hash).in_(repeated))
+    query = query.where(Run.verification != Verification.UNVERIFIED)
     return pooled_noise(list(_by_experiment(session.exec(query)).values()))
 
 

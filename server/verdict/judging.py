@@ -10,17 +10,24 @@ from collections.abc import Set as AbstractSet
 
 from sqlmodel import Session, col, func, or_, select
 
-from core.schema.canonical import experiment_hash as hash_of
 from core.schema.ledger import LedgerKind
 from core.schema.track import Track
 from server.board.entries import refresh_entries, refresh_verdicts
+from server.board_keys import baseline_hash
 from server.experiments import ensure_experiment
 from server.idle.ablations import ablate
 from server.idle.listing import listed_experiments
 from server.ledger.entries import record
 from server.new_runs import queue_run, runs_under_way
 from server.tables import Experiment, Job, Run, RunPurpose, utc_now
+from server.trust.verification import (
+    has_trusted_worker,
+    is_being_confirmed,
+    settle_verification,
+    unverified_experiments,
+)
 from server.verdict.board_losses import (
+    baseline_losses,
     board_noise,
     experiment_losses,
     losses_by_experiment,
@@ -77,7 +84,7 @@ def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_
     run = session.get_one(Run, job.run_id)
     experiment = session.get_one(Experiment, run.experiment_hash)
     track, key = tracks.get(experiment.track), job.only_key
-    if run.purpose not in (RunPurpose.VERDICT, RunPurpose.BASELINE):
+    if run.purpose not in (RunPurpose.VERDICT, RunPurpose.BASELINE, RunPurpose.CONFIRMATION):
         return
     if track is None or experiment.track_version != track.rules.version:
         return
@@ -94,18 +101,21 @@ def judge_anew(
     session: Session, track: Track, key: str, changed: AbstractSet[str], queues_runs: bool
 ) -> None:
     """Judge the experiments whose counted runs have changed; all if the baseline's have."""
-    board, standing = _Board(session, track, key), standing_record(session, key)
-    refresh_entries(session, track, key, changed)
-    if board.baseline_hash in changed:
+    judges_all = baseline_hash(track) in changed
+    listed = listed_experiments(session, key)
+    settled = settle_verification(session, key, listed if judges_all else changed)
+    refresh_entries(session, track, key, changed | settled)
+    standing = standing_record(session, key)
+    if judges_all:
         judge_board(session, track, key, queues_runs)
     else:
         losses = {other: experiment_losses(session, other, key) for other in changed}
-        board.judge_all(changed & listed_experiments(session, key), losses, queues_runs)
+        _Board(session, track, key).judge_all(changed & listed, losses, queues_runs)
         refresh_verdicts(session, key, changed)
     if standing is not None and standing.lost_at is not None:
         judge_board(session, track, key, queues_runs)
     if queues_runs:
-        board.measure_baseline()
+        _Board(session, track, key).measure_baseline()
 
 
 def judge_board(session: Session, track: Track, key: str, queues_runs: bool) -> None:
@@ -123,10 +133,10 @@ class _Board:
         self._session = session
         self._track = track
         self._key = key
-        rules = track.rules
-        self.baseline_hash = hash_of(rules.name, rules.version, track.base)
-        self._baseline_losses = experiment_losses(session, self.baseline_hash, key)
+        self.baseline_hash = baseline_hash(track)
+        self._baseline_losses = baseline_losses(session, self.baseline_hash, key)
         self._noise: Noise | None = board_noise(session, key)
+        self._unverified = unverified_experiments(session, key)
 
     def judge_all(
         self, experiments: AbstractSet[str], losses: Mapping[str, list[float]], queues_runs: bool
@@ -149,19 +159,33 @@ class _Board:
             settle_reruns(self._session, experiment.hash, self._key, judgement)
         else:
             self._drop(experiment.hash)
-        settle_record(self._session, experiment.hash, self._key, losses, judgement, against_record)
-        if queues_runs and not is_withdrawn(self._session, experiment.hash):
-            if self._num_fruitless(experiment.hash, RunPurpose.VERDICT) < MAX_FRUITLESS:
-                wanted = wanted_runs(judgement, against_record)
-                self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
-            # Not after a single run, which is confirmed first.
-            num_runs = judgement.num_runs if judgement is not None else 0
-            better = judgement is not None and judgement.verdict is Verdict.BETTER
-            if better and num_runs > TRIAGE_RUNS:
-                ablate(self._session, self._track, experiment)
+        is_verified = experiment.hash not in self._unverified
+        settle_record(
+            self._session,
+            experiment.hash,
+            self._key,
+            losses,
+            judgement,
+            against_record,
+            is_verified=is_verified,
+        )
+        if not queues_runs or is_withdrawn(self._session, experiment.hash):
+            return
+        # What no trusted worker has seen yet is not worth more seeds before one has.
+        if not is_verified and has_trusted_worker(self._session):
+            self._confirm(experiment)
+            return
+        if self._num_fruitless(experiment.hash, RunPurpose.VERDICT) < MAX_FRUITLESS:
+            wanted = wanted_runs(judgement, against_record)
+            self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
+        # Not after a single run, which is confirmed first.
+        num_runs = judgement.num_runs if judgement is not None else 0
+        better = judgement is not None and judgement.verdict is Verdict.BETTER
+        if better and is_verified and num_runs > TRIAGE_RUNS:
+            ablate(self._session, self._track, experiment)
 
     def measure_baseline(self) -> None:
-        """Queue the runs of the baseline that this board lacks."""
+        """Queue the runs of the baseline that this board lacks, for trusted workers."""
         missing = self._track.rules.baseline_runs - len(self._baseline_losses)
         if missing <= 0:
             return
@@ -172,6 +196,14 @@ class _Board:
         rules, base = self._track.rules, self._track.base
         baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
         self._queue(baseline, min(missing, allowed), RunPurpose.BASELINE)
+
+    def _confirm(self, experiment: Experiment) -> None:
+        """Have a trusted worker measure what another one did, once."""
+        if is_being_confirmed(self._session, experiment.hash, self._key):
+            return
+        purpose = RunPurpose.CONFIRMATION
+        if self._num_fruitless(experiment.hash, purpose) < MAX_FRUITLESS:
+            self._queue_one(experiment, purpose, only_trusted=True)
 
     def _num_fruitless(self, experiment_hash: str, purpose: RunPurpose) -> int:
         """Runs that this board waited for, and that ended without a result for it."""
@@ -185,10 +217,20 @@ class _Board:
         """Queue as many runs as are missing, less those that are under way."""
         under_way = runs_under_way(self._session, experiment.hash, self._key)
         for _ in range(missing - under_way):
-            run = queue_run(
-                self._session, experiment, self._track.rules, purpose, only_key=self._key
-            )
-            logger.info("run queued", extra={"run_id": run.id, "purpose": purpose.value})
+            self._queue_one(experiment, purpose, only_trusted=purpose is RunPurpose.BASELINE)
+
+    def _queue_one(
+        self, experiment: Experiment, purpose: RunPurpose, *, only_trusted: bool
+    ) -> None:
+        run = queue_run(
+            self._session,
+            experiment,
+            self._track.rules,
+            purpose,
+            only_key=self._key,
+            only_trusted=only_trusted,
+        )
+        logger.info("run queued", extra={"run_id": run.id, "purpose": purpose.value})
 
     def _drop(self, experiment_hash: str) -> None:
         """Take back a judgement whose runs, or the baseline's, no longer count."""

@@ -60,15 +60,22 @@ def settle_record(
     losses: list[float],
     judgement: Judgement | None,
     against_record: Judgement | None,
+    *,
+    is_verified: bool,
 ) -> None:
     """Make an experiment the record if it is better than the baseline and than the record.
 
-    One that is no longer better loses every record that it had: the last of them would stand
-    again if those after it were lost.
+    One that is no longer better, or no longer verified, loses every record that it had: the last
+    of them would stand again if those after it were lost.
     """
+    reason = ""
     if judgement is None or judgement.verdict is not Verdict.BETTER:
+        reason = "It is no longer better than the baseline."
+    elif not is_verified:
+        reason = "No trusted worker has verified it."
+    if reason:
         for held in open_records(session, experiment_hash, key):
-            lose_record(session, held, "It is no longer better than the baseline.")
+            lose_record(session, held, reason)
         return
     standing = standing_record(session, key)
     beats = against_record is not None and against_record.verdict is Verdict.BETTER

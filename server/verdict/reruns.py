@@ -7,8 +7,10 @@ from sqlmodel import Session, select
 from core.schema.submission import RerunReceipt, RerunRequest
 from core.schema.track import Track
 from server.errors import NothingToRun
+from server.experiments import stored_config
 from server.ledger.entries import take_turn
 from server.new_runs import queue_run, runs_under_way
+from server.quota.check import expected_seconds, require_quota
 from server.served_tracks import find_served_track
 from server.submissions import find_submission
 from server.tables import Experiment, RunPurpose
@@ -18,14 +20,22 @@ from server.verdict.rerun_outcomes import note_rerun
 
 
 def ask_for_rerun(
-    session: Session, tracks: Mapping[str, Track], submission_id: str, request: RerunRequest
+    session: Session,
+    tracks: Mapping[str, Track],
+    submission_id: str,
+    request: RerunRequest,
+    quota_gpu_minutes: float,
 ) -> RerunReceipt:
     """Queue the runs up to the next look, less those that are under way.
+
+    Args:
+        quota_gpu_minutes: what an author may use in seven days; 0 for any amount.
 
     Raises:
         NotFound: there is no such submission, or its track is no longer served.
         NothingToRun: the track has a new version, the runs are queued already, or the
             experiment has had its last look.
+        QuotaExceeded: whoever asks has too little left for all of them.
     """
     submission = find_submission(session, submission_id)
     track = find_served_track(submission.track, tracks)
@@ -45,6 +55,8 @@ def ask_for_rerun(
     missing = look - measured - runs_under_way(session, experiment.hash, key)
     if missing <= 0:
         raise NothingToRun(f"the runs that {submission_id} needs for its next verdict are queued.")
+    seconds = missing * expected_seconds(stored_config(experiment), track.rules)
+    require_quota(session, request.author, seconds, quota_gpu_minutes)
     runs = [
         queue_run(session, experiment, track.rules, RunPurpose.RERUN, request.author, key)
         for _ in range(missing)

@@ -31,7 +31,13 @@ def test_what_the_board_lacks_is_named():
         "train_seconds": 1.0,
         "cost_usd": None,
     }
-    unjudged = {"is_tied": False, "verdict": None, "withdrawn": None, "delta": None}
+    unjudged = {
+        "is_tied": False,
+        "verdict": None,
+        "verified": True,
+        "withdrawn": None,
+        "delta": None,
+    }
     common = {"submission_id": None, "author": "a", "result": figures, "reruns": [], **unjudged}
     board = Board.model_validate(
         {

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, select
 from starlette.testclient import TestClient
 
+from core.schema.result import Verification
 from server.database import (
     create_engine,
     downgrade,
@@ -89,6 +90,33 @@ def test_rows_survive_the_way_up_and_down(bare_url: str) -> None:
     upgrade(engine)
     with read_session(engine) as session:
         assert check_ledger(session).faults == ()
+    engine.dispose()
+
+
+def test_workers_of_a_token_are_untrusted_and_old_results_trusted_after_the_upgrade(
+    bare_url: str,
+) -> None:
+    engine = create_engine(bare_url)
+    upgrade(engine, "0004")
+    rows = """
+    INSERT INTO experiment VALUES ('e', 'debug', 1, '{}', '2026-11-01');
+    INSERT INTO run (id, experiment_hash, seed, origin, note, purpose, requested_by, held_reason,
+        val_loss, created_at) VALUES ('r_a', 'e', 1, 'worker', '', 'submission', '', '', 2.0,
+        '2026-11-01');
+    INSERT INTO access_token VALUES ('t_a', 'h', 'owner', 'work', '2026-11-01', '2027-11-01', NULL,
+        NULL);
+    INSERT INTO worker VALUES ('w_a', 'open', 'cpu', FALSE, 0, 'c', '2026-11-01', '2026-11-01');
+    INSERT INTO worker VALUES ('w_b', 'ours', 'cpu', FALSE, 0, 'c', '2026-11-01', '2026-11-01');
+    INSERT INTO worker_token VALUES ('w_b', 't_a');
+    """
+    with engine.execution_options(writes=True).begin() as connection:
+        for statement in filter(str.strip, rows.split(";")):
+            connection.execute(text(statement))
+    upgrade(engine)
+    with read_session(engine) as session:
+        trusted = select(Worker.name, Worker.is_trusted).order_by(Worker.name)
+        assert session.exec(trusted).all() == [("open", True), ("ours", False)]
+        assert session.exec(select(Run.verification)).all() == [Verification.TRUSTED]
     engine.dispose()
 
 

@@ -235,5 +235,6 @@ def test_every_route_documents_its_errors(client: TestClient) -> None:
             for status in ("422", "429", "500", "503"):
                 schema = answers[status]["content"]["application/json"]["schema"]
                 assert schema == reference, (path, method, status)
-            if "{" in path:
+            # Whoever is not known has used nothing.
+            if "{" in path and path != f"{API}/quota/{{author}}":
                 assert "404" in answers, (path, method)

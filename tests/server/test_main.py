@@ -12,12 +12,26 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from core.schema.access import Scope
+from core.schema.access import Scope, TokenRequest
 from server.__main__ import command_line, main
-from server.access.tokens import find_caller
-from server.database import create_engine, write_session
+from server.access.caller import Caller
+from server.access.tokens import find_caller, issue
+from server.access.worker_tokens import bind
+from server.database import create_engine, read_session, upgrade, write_session
+from server.ledger.entries import read
 from server.sign_in.author_names import author_of
+from server.tables import Worker
 from tests.server.factories import API, submission_yaml
+
+WORKER = {
+    "id": "w_a",
+    "name": "bench",
+    "device": "cpu",
+    "has_cuda": False,
+    "memory_bytes": 0,
+    "code_commit": "c",
+    "is_trusted": False,
+}
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -163,3 +177,51 @@ def test_an_author_name_is_given_to_a_github_login_on_the_servers_machine(
     refused = CliRunner().invoke(command_line, ["author", "a b"])
     assert refused.exit_code == 2
     assert "'a b' cannot be an author" in refused.stderr
+
+
+def test_a_worker_is_marked_on_the_servers_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"sqlite:///{tmp_path}/board.sqlite"
+    monkeypatch.setenv("FIVE_DOLLAR_DATABASE_URL", address)
+    monkeypatch.setenv("FIVE_DOLLAR_ACCESS", "tokens")
+    engine = create_engine(address)
+    upgrade(engine)
+    with write_session(engine) as session:
+        worker = Worker.model_validate(WORKER)
+        session.add(worker)
+        token = issue(session, TokenRequest(name="owner", scope=Scope.WORK)).status
+        session.flush()
+        bind(session, worker, Caller(token.token_id, token.name, token.scope))
+    ended = CliRunner().invoke(command_line, ["trust", "bench"])
+    assert (ended.exit_code, ended.stdout) == (
+        0,
+        "bench is trusted; 0 of its results count otherwise.\n",
+    )
+    assert CliRunner().invoke(command_line, ["distrust", "bench"]).exit_code == 0
+    with read_session(engine) as session:
+        assert not session.get_one(Worker, "w_a").is_trusted
+        told = [entry.contents for entry in read(session, 0, 10).entries]
+    engine.dispose()
+    assert [(one["state"], one["by"]) for one in told] == [
+        ("trusted", "the server's machine"),
+        ("distrusted", "the server's machine"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "access", "said"),
+    [
+        ("", "tokens", "worker: ''"),
+        ("nobody", "tokens", "no worker named 'nobody'"),
+        ("bench", "open", "every worker counts as trusted"),
+    ],
+)
+def test_a_worker_that_cannot_be_marked_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, access: str, said: str
+) -> None:
+    monkeypatch.setenv("FIVE_DOLLAR_DATABASE_URL", f"sqlite:///{tmp_path}/board.sqlite")
+    monkeypatch.setenv("FIVE_DOLLAR_ACCESS", access)
+    ended = CliRunner().invoke(command_line, ["trust", name])
+    assert ended.exit_code == 2
+    assert said in ended.stderr

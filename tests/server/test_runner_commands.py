@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
@@ -141,3 +142,22 @@ def test_the_ledger_holds_until_somebody_touches_it(server: TestClient, engine: 
     fault = json.loads(changed.stdout)["fault"]
     assert fault.startswith("The ledger does not hold: entry 3 (")
     assert fault.endswith("of s_x) was changed.")
+
+
+def test_quota_and_submit_show_what_is_left(
+    app: FastAPI, server: TestClient, tmp_path: Path
+) -> None:
+    rows = call("quota", "ada").stdout
+    assert "no limit" in rows
+    assert "next free" not in rows
+    app.state.settings = app.state.settings.model_copy(update={"quota_gpu_minutes": 2.5})
+    file = tmp_path / "mine.yaml"
+    file.write_text(submission_yaml("Mine"))
+    assert "1.5 GPU-minutes" in call("submit", str(file)).stdout
+    assert json.loads(call("quota", "ada", "--json").stdout)["left_minutes"] == 1.5
+    file.write_text(submission_yaml("Second", overrides={RATE: 0.02}))
+    assert "0.5 GPU-minutes" in call("submit", str(file)).stdout
+    file.write_text(submission_yaml("Third", overrides={RATE: 0.03}))
+    refused = call("submit", str(file))
+    assert refused.exit_code == ExitCode.INVALID
+    assert "2.0 are reserved for runs that wait or run" in refused.stderr.replace("\n", " ")

@@ -1,4 +1,4 @@
-"""`runner token` against the real application."""
+"""`runner token` and `runner trust` against the real application."""
 
 import json
 
@@ -18,6 +18,8 @@ from runner.exit_codes import ExitCode
 from runner.settings import RunnerSettings
 from server.access.tokens import find_caller, issue
 from server.database import write_session
+from server.settings import Access
+from tests.server.factories import API, hello
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +102,23 @@ def test_a_submitters_token_makes_no_tokens(
     assert ended.exit_code == ExitCode.DENIED
     assert "needs a token with scope admin" in ended.stderr
     assert secret not in ended.output
+
+
+def test_a_worker_is_trusted_and_no_longer_by_its_name(app: FastAPI, engine: Engine) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"access": Access.TOKENS})
+    with write_session(engine) as session:
+        secret = issue(session, TokenRequest(name="owner", scope=Scope.WORK)).token
+    owner = TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+    owner.post(f"{API}/workers", json=hello("big / bench"))
+    for command, state, trusted in (("trust", "trusted", True), ("distrust", "not trusted", False)):
+        ended = CliRunner().invoke(command_line, [command, "big / bench"])
+        assert ended.exit_code == ExitCode.OK
+        assert ended.stdout == f"big / bench is {state}; 0 of its results count otherwise.\n"
+        (worker,) = owner.get(f"{API}/workers").json()["workers"]
+        assert worker["is_trusted"] is trusted
+
+
+def test_a_worker_of_an_open_server_is_not_marked() -> None:
+    ended = CliRunner().invoke(command_line, ["trust", "bench"])
+    assert ended.exit_code == ExitCode.CONFLICT
+    assert "every worker counts as trusted" in ended.stderr

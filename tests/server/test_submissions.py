@@ -174,7 +174,7 @@ def test_submissions_at_the_same_moment_each_get_one_run_and_one_seed(
     def work(index: int) -> None:
         key = "shared-key" if same_key else f"own-key-{index}"
         barrier.wait()
-        receipt, _ = accept(engine, tracks, submission_yaml().encode(), key, "", ANYBODY)
+        receipt, _ = accept(engine, tracks, submission_yaml().encode(), key, "", ANYBODY, 0.0)
         seeds.append(receipt.seed)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
@@ -192,13 +192,13 @@ def test_a_known_key_is_answered_even_if_its_track_is_gone(
     client: TestClient, engine: Engine
 ) -> None:
     receipt = submit(client, key="same-key")
-    again, is_new = accept(engine, {}, submission_yaml().encode(), "same-key", "", ANYBODY)
+    again, is_new = accept(engine, {}, submission_yaml().encode(), "same-key", "", ANYBODY, 0.0)
     assert (again.submission_id, is_new) == (receipt.submission_id, False)
 
 
 def test_a_track_that_is_not_served_is_refused(engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="there is no track 'debug'"):
-        accept(engine, {}, submission_yaml(built_on="s_x").encode(), "some-key", "", ANYBODY)
+        accept(engine, {}, submission_yaml(built_on="s_x").encode(), "some-key", "", ANYBODY, 0.0)
 
 
 def test_the_yaml_comes_back_as_it_was_sent(client: TestClient) -> None:

@@ -37,11 +37,14 @@ def upgrade() -> None:
         "board",
         sa.Column("comparability_key", sa.String(length=16), nullable=False),
         sa.Column("track", sa.String(length=40), nullable=False),
+        sa.Column("track_version", sa.Integer(), nullable=False),
         sa.Column("version", sa.String(length=40), nullable=False),
         sa.Column("num_listed", sa.Integer(), nullable=False),
         sa.Column("num_ranked", sa.Integer(), nullable=False),
         sa.Column("num_results", sa.Integer(), nullable=False),
+        sa.Column("num_verified", sa.Integer(), nullable=False),
         sa.Column("num_baseline_results", sa.Integer(), nullable=False),
+        sa.Column("first_trusted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("latest_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("latest_baseline_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
@@ -63,6 +66,9 @@ def upgrade() -> None:
         sa.Column("verdict", sa.String(length=32), nullable=True),
         sa.Column("result", sa.JSON(), nullable=True),
         sa.Column("num_results", sa.Integer(), nullable=False),
+        sa.Column("num_verified", sa.Integer(), nullable=False),
+        sa.Column("verified", sa.Boolean(), nullable=False),
+        sa.Column("first_trusted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("val_loss", sa.Float(), nullable=True),
         sa.Column("val_accuracy", sa.Float(), nullable=True),
         sa.Column("val_bpb", sa.Float(), nullable=True),
@@ -89,6 +95,8 @@ def upgrade() -> None:
         columns = ["comparability_key", "place", name, "experiment_hash"]
         op.create_index(f"ix_board_entry_{name}", "board_entry", columns, unique=False)
     op.create_index("ix_board_entry_experiment_hash", "board_entry", ["experiment_hash"])
+    first_trusted = ["comparability_key", "first_trusted_at"]
+    op.create_index("ix_board_entry_first_trusted_at", "board_entry", first_trusted)
 
 
 def downgrade() -> None:

@@ -30,6 +30,7 @@ def row(name: str, rank: int | None, delta: float | None, **changes: object) -> 
         "result": FIGURES,
         "delta": delta,
         "verdict": None,
+        "verified": True,
         "withdrawn": None,
         "reruns": [],
         "a_field_of_tomorrow": 1,
@@ -58,6 +59,12 @@ def cells(text: str, name: str) -> list[str]:
     """The cells of the row that has a name, without the frame."""
     (line,) = [line for line in text.splitlines() if name in line and "│" in line]
     return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def test_a_row_that_no_trusted_worker_verified_is_named():
+    text = printed(rows=[row("Mine", 1, -0.5, verified=False), row("Other", 2, -0.4)])
+    assert "unverified: Mine (s_1): no trusted worker has measured the same yet." in text
+    assert "unverified: Other" not in text
 
 
 def test_a_board_shows_rank_difference_and_what_is_missing():

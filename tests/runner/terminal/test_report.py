@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from core.estimate.cost import Estimate
@@ -46,6 +47,20 @@ def test_the_queue_says_why_the_server_queued_a_run():
 def test_a_run_that_nobody_submitted_goes_by_its_name():
     rows = dict(status_rows(examples.status(submission_id="", name="Baseline")))
     assert rows["submission"] == "Baseline, track debug"
+
+
+@pytest.mark.parametrize(
+    ("verification", "said"),
+    [
+        ("unverified", "unverified: no trusted worker has measured the same yet"),
+        ("refuted", "held: a trusted worker measured something else"),
+        ("verified", None),
+        ("trusted", None),
+    ],
+)
+def test_a_run_says_if_no_trusted_worker_stands_behind_it(verification, said):
+    rows = dict(status_rows(examples.status(verification=verification)))
+    assert rows.get("verification") == said
 
 
 def test_a_comparison_ends_with_whether_one_is_better():

@@ -44,7 +44,7 @@ WORK_ROUTES = (
 )
 CHECKPOINT_ROUTE = "/jobs/j_x/checkpoint"
 """Written to by PUT, and read by the holder of a lease alone."""
-ADMIN_ROUTES = ("/tokens", "/tokens/t_x/revoke")
+ADMIN_ROUTES = ("/tokens", "/tokens/t_x/revoke", "/workers/trust")
 READING = "/tracks/{track}/nearest"
 """The one route that answers a POST and writes nothing."""
 

@@ -1,0 +1,38 @@
+"""The order in which jobs are claimed; everything that shows or follows it asks here."""
+
+from sqlalchemy import ColumnElement, tuple_
+from sqlmodel import Session, col, select
+
+from core.schema.job import JobState
+from server.tables import Job
+
+CLAIM_ORDER = (
+    col(Job.priority),
+    col(Job.author_gpu_minutes),
+    col(Job.position),
+    col(Job.id),
+)
+"""By priority; then those first whose authors used fewest GPU-minutes; then as they came."""
+
+Place = tuple[int, int, int, str]
+"""A job's values of these columns."""
+
+
+def place(job: Job) -> Place:
+    """Where a job stands."""
+    return job.priority, job.author_gpu_minutes, job.position, job.id
+
+
+def stands_before(job: Job) -> ColumnElement[bool]:
+    """Whether a row is claimed before a job."""
+    return tuple_(*CLAIM_ORDER) < place(job)
+
+
+def queued_places(session: Session) -> list[Place]:
+    """Where all queued jobs stand, in order, without those kept for one worker."""
+    query = select(Job.priority, Job.author_gpu_minutes, Job.position, Job.id).where(
+        Job.state == JobState.QUEUED, col(Job.only_worker_id).is_(None)
+    )
+    return sorted(
+        (rank, minutes, position, id_) for rank, minutes, position, id_ in session.exec(query)
+    )
