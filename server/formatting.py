@@ -124,6 +124,18 @@ def moment(value: datetime | None) -> str:
     return DASH if value is None else f"{value:%Y-%m-%d %H:%M} UTC"
 
 
+def from_now(value: datetime, now: datetime) -> str:
+    """How far off a moment is, in round numbers; `now` if it is there or past."""
+    left = (value - now).total_seconds()
+    if left < 1:
+        return "now"
+    if left < 90:
+        return f"in {max(10, round(left, -1)):.0f} s"
+    if left < 90 * 60:
+        return f"in {left / 60:.0f} min"
+    return f"in {left / 3600:.1f} h" if left < 48 * 3600 else f"in {left / 86_400:.1f} days"
+
+
 def delta(value: float | None, decimals: int = 4) -> str:
     """A signed difference with an arrow; neither where it rounds to nothing."""
     if value is None:

@@ -1,12 +1,19 @@
 """The queue as its readers see it."""
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from pydantic import AwareDatetime
 from sqlmodel import Session, col, func, select
 
 from core.schema.base import Message
+from core.schema.forecast import Forecast
 from core.schema.job import JobState, Phase
+from core.schema.track import Track
 from server.run_labels import Label, run_labels
+from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
+from server.waiting.forecast import Forecaster, needs_of
 
 
 class QueueEntry(Message):
@@ -46,6 +53,8 @@ class QueueEntry(Message):
     only_key: str | None
     """The comparability key that waits for it, so that no worker of other data may take it; None
     for any."""
+    forecast: Forecast
+    """When it should start and end."""
     created_at: AwareDatetime
     """When it was queued."""
     started_at: AwareDatetime | None
@@ -61,8 +70,10 @@ class Queue(Message):
     """Jobs that wait, the next one first."""
 
 
-def list_queue(session: Session) -> Queue:
-    """All jobs that run or wait, in the order in which they are claimed."""
+def list_queue(
+    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+) -> Queue:
+    """All jobs that run or wait, in the order in which they are claimed, as of `now`."""
     query = (
         select(Job, Run, Experiment, Worker.name)
         .join(Run, col(Run.id) == col(Job.run_id))
@@ -73,8 +84,23 @@ def list_queue(session: Session) -> Queue:
     )
     rows = session.exec(query).all()
     labels = run_labels(session, [run for _, run, _, _ in rows])
+    forecaster = Forecaster(session, tracks, settings, now)
+    queued = [
+        (job.id, needs_of(job, experiment.track))
+        for job, _, experiment, _ in rows
+        if job.state is JobState.QUEUED
+    ]
+    waiting = forecaster.of_queue([needs for _, needs in queued])
+    forecasts = dict(zip((job_id for job_id, _ in queued), waiting, strict=True))
     entries = [
-        _entry(job, run, experiment, labels[run.id], worker)
+        _entry(
+            job,
+            run,
+            experiment,
+            labels[run.id],
+            worker,
+            forecasts.get(job.id) or forecaster.of_running(job, experiment.track),
+        )
         for job, run, experiment, worker in rows
     ]
     return Queue(
@@ -84,7 +110,12 @@ def list_queue(session: Session) -> Queue:
 
 
 def _entry(
-    job: Job, run: Run, experiment: Experiment, label: Label, worker: str | None
+    job: Job,
+    run: Run,
+    experiment: Experiment,
+    label: Label,
+    worker: str | None,
+    forecast: Forecast,
 ) -> QueueEntry:
     return QueueEntry(
         job_id=job.id,
@@ -103,6 +134,7 @@ def _entry(
         total=job.total,
         needs_cuda=job.needs_cuda,
         only_key=job.only_key,
+        forecast=forecast,
         created_at=job.created_at,
         started_at=job.started_at,
     )

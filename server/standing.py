@@ -112,6 +112,7 @@ def _standings(session: Session, query: Any) -> tuple[RunStanding, ...]:
     queued: Sequence[tuple[int, int]] = ()
     if any(job is not None and job.state is JobState.QUEUED for _, job, _ in rows):
         places = select(Job.priority, Job.position).where(Job.state == JobState.QUEUED)
+        places = places.where(col(Job.only_worker_id).is_(None))
         queued = sorted((priority, position) for priority, position in session.exec(places))
     return tuple(_standing(run, job, worker, queued) for run, job, worker in rows)
 

@@ -180,6 +180,9 @@ class Priority(IntEnum):
 class Job(SQLModel, table=True):
     """A queue entry that asks for one run; it is leased, and has attempts."""
 
+    # The newest results are asked for with every forecast.
+    __table_args__ = (Index("ix_job_state_finished_at", "state", "finished_at"),)
+
     id: str = Field(primary_key=True, max_length=40)
     run_id: str = Field(foreign_key="run.id", unique=True)
     state: JobState = Field(default=JobState.QUEUED, index=True, sa_type=stored_enum(JobState))

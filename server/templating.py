@@ -27,6 +27,7 @@ FILTERS = {
     "seconds": formatting.seconds,
     "ratio": formatting.ratio,
     "moment": formatting.moment,
+    "from_now": formatting.from_now,
     "delta": formatting.delta,
     "direction": formatting.direction,
     "interval": formatting.interval,

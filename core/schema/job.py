@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import ExperimentConfig
+from core.schema.forecast import Forecast
 from core.schema.problem import Problem
 from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult
 from core.schema.track import Budget, Sharding
@@ -189,6 +190,8 @@ class LeaseReturn(Message):
 class SubmissionReceipt(Message):
     """The server's answer to a submission."""
 
+    model_config = ConfigDict(extra="ignore")
+
     submission_id: str
     """Id of the submission."""
     run_id: str
@@ -201,12 +204,16 @@ class SubmissionReceipt(Message):
     """Id of the first submission of an equal experiment, which this one adds a seed to."""
     jobs_ahead: int = Field(ge=0)
     """Jobs that will be claimed before this one."""
+    forecast: Forecast | None = None
+    """When it should start and end; None once it is over."""
     url: str
     """Page of the submission."""
 
 
 class RunStatus(Message):
     """Where a run stands."""
+
+    model_config = ConfigDict(extra="ignore")
 
     run_id: str
     """Id."""
@@ -224,6 +231,8 @@ class RunStatus(Message):
     """Attempts begun."""
     jobs_ahead: int | None
     """Jobs before it, while it is queued."""
+    forecast: Forecast | None = None
+    """When it should start and end, while it waits or runs."""
     phase: Phase | None
     """What it is doing, while it runs."""
     completed: int

@@ -7,6 +7,7 @@ answers. `--json` prints the whole answer.
 from pydantic import BaseModel, ConfigDict
 
 from core.schema.experiment import ExperimentConfig
+from core.schema.forecast import Forecast
 from core.schema.job import JobState, Phase, RunStatus
 from core.schema.overrides import Change
 from core.schema.result import FailureKind
@@ -178,6 +179,8 @@ class QueueEntry(Shown):
     """Units of the phase that are done."""
     total: int
     """Units of the phase; 0 if unknown."""
+    forecast: Forecast | None = None
+    """When it should start and end; None from an older server."""
 
 
 class Queue(Shown):

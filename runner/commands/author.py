@@ -99,7 +99,8 @@ def status(
     from runner.authoring import open_client
     from runner.settings import read_settings
     from runner.terminal.console import output_console
-    from runner.terminal.report import print_pairs, print_queue, status_rows
+    from runner.terminal.queue import print_queue
+    from runner.terminal.report import print_pairs, status_rows
     from runner.terminal.verdict import verdict_rows
 
     with open_client(read_settings()) as client:

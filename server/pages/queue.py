@@ -1,14 +1,17 @@
 """The page of the queue and the workers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from core.schema.track import Track
 from server.canary.drawing import ChartDrawing, drawing
 from server.canary.view import FreezeNote
 from server.pages.page import Page
 from server.queue_listing import Queue, list_queue
+from server.settings import ServerSettings
 from server.workers import WorkerSummary, list_workers
 
 
@@ -42,15 +45,17 @@ class QueuePage(Page):
     workers: tuple[WorkerLine, ...]
 
 
-def queue_page(session: Session, now: datetime, lease_seconds: float) -> QueuePage:
+def queue_page(
+    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+) -> QueuePage:
     """The page of the queue as of `now`."""
-    silent_since = now - timedelta(seconds=lease_seconds)
+    silent_since = now - timedelta(seconds=settings.lease_seconds)
     return QueuePage(
         title="Queue",
         section="queue",
         is_live=True,
         json_url="/api/v1/queue",
-        queue=list_queue(session),
+        queue=list_queue(session, tracks, settings, now),
         workers=tuple(_line(worker, silent_since) for worker in list_workers(session)),
     )
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import JsonValue
 from sqlmodel import Session, col, select
 
+from core.schema.forecast import Forecast
 from core.schema.job import JobState
 from core.schema.overrides import Change, differences, flatten
 from core.schema.result import RunResult
@@ -20,6 +22,7 @@ from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.run_log import log_tail
 from server.served_tracks import find_served_track
+from server.settings import ServerSettings
 from server.standing import RunStanding, experiment_runs
 from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
@@ -31,6 +34,7 @@ from server.verdict.view import (
     withdrawal_of,
     withdrawn_experiments,
 )
+from server.waiting.forecast import run_forecast
 
 LOG_LINES = 100
 
@@ -90,6 +94,8 @@ class SubmissionPage(Page):
     is_baseline: bool
     state: RunStanding
     """The run that this submission asked for."""
+    forecast: Forecast | None
+    """When that should start and end, while it waits or runs."""
     built_on: SubmissionRow | None
     same_experiment: tuple[SubmissionRow, ...]
     """Other submissions of the same config."""
@@ -127,9 +133,13 @@ class SubmissionPage(Page):
 
 
 def submission_page(
-    session: Session, tracks: Mapping[str, Track], submission_id: str
+    session: Session,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    submission_id: str,
+    now: datetime,
 ) -> SubmissionPage:
-    """The page of a submission.
+    """The page of a submission as of `now`.
 
     Raises:
         NotFound: there is no such submission, or its track is no longer served.
@@ -153,6 +163,7 @@ def submission_page(
         rules=track.rules,
         is_baseline=is_baseline,
         state=next(run for run in runs if run.run_id == submission.run_id),
+        forecast=run_forecast(session, tracks, settings, submission.run_id, now),
         built_on=session.get(SubmissionRow, submission.built_on) if submission.built_on else None,
         same_experiment=tuple(other for other in same if other.id != submission.id),
         baseline_submission_id=baseline[0].id if baseline and not is_baseline else None,

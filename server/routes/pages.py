@@ -31,9 +31,12 @@ def show_track(
 
 
 @router.get("/submissions/{submission_id}")
-def show_submission(submission_id: str, session: ReadSession, tracks: Tracks) -> HTMLResponse:
+def show_submission(
+    submission_id: str, session: ReadSession, tracks: Tracks, settings: Settings
+) -> HTMLResponse:
     """A submission."""
-    return render("submission.html", submission_page(session, tracks, submission_id))
+    page = submission_page(session, tracks, settings, submission_id, utc_now())
+    return render("submission.html", page)
 
 
 @router.get("/compare")
@@ -43,6 +46,6 @@ def show_comparison(session: ReadSession, tracks: Tracks, a: str = "", b: str = 
 
 
 @router.get("/queue")
-def show_queue(session: ReadSession, settings: Settings) -> HTMLResponse:
+def show_queue(session: ReadSession, tracks: Tracks, settings: Settings) -> HTMLResponse:
     """The queue and the workers."""
-    return render("queue.html", queue_page(session, utc_now(), settings.lease_seconds))
+    return render("queue.html", queue_page(session, tracks, settings, utc_now()))

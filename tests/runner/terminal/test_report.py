@@ -5,42 +5,14 @@ import io
 from rich.console import Console
 
 from core.estimate.cost import Estimate
-from runner.api.answers import Queue
 from runner.runs.comparison import Comparison
 from runner.terminal.report import (
     estimate_rows,
     print_comparison,
-    print_queue,
     result_rows,
     status_rows,
 )
 from tests.runner import examples
-
-QUEUED = {
-    "run_id": "r_1",
-    "purpose": "submission",
-    "submission_id": "s_1",
-    "name": "Mine",
-    "author": "me",
-    "track": "debug",
-    "state": "queued",
-    "worker": None,
-    "phase": None,
-    "completed": 0,
-    "total": 0,
-}
-
-
-def test_the_queue_says_why_the_server_queued_a_run():
-    stream = io.StringIO()
-    asked = {**QUEUED, "run_id": "r_2", "purpose": "rerun"}
-    nobody = {**QUEUED, "run_id": "r_3", "purpose": "baseline", "submission_id": ""}
-    queue = Queue.model_validate({"running": [], "queued": [QUEUED, asked, nobody]})
-    print_queue(Console(file=stream, width=160), queue)
-    own, rerun, baseline = stream.getvalue().splitlines()[3:6]
-    assert [cell.strip() for cell in own.split("│")[6:8]] == ["r_1", ""]
-    assert [cell.strip() for cell in rerun.split("│")[6:8]] == ["r_2", "rerun"]
-    assert [cell.strip() for cell in baseline.split("│")[2:8:5]] == ["–", "baseline"]
 
 
 def test_a_run_that_nobody_submitted_goes_by_its_name():
