@@ -13,7 +13,8 @@ from core.schema.track import Track
 from server.run_labels import Label, run_labels
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
-from server.waiting.forecast import Forecaster, needs_of
+from server.waiting.alarm import QueueAlarm, queue_alarm
+from server.waiting.forecast import Forecaster
 
 
 class QueueEntry(Message):
@@ -68,6 +69,8 @@ class Queue(Message):
     """Jobs under lease."""
     queued: tuple[QueueEntry, ...]
     """Jobs that wait, the next one first."""
+    alarm: QueueAlarm | None
+    """That jobs wait for workers that are not there; None while that is not so."""
 
 
 def list_queue(
@@ -85,13 +88,9 @@ def list_queue(
     rows = session.exec(query).all()
     labels = run_labels(session, [run for _, run, _, _ in rows])
     forecaster = Forecaster(session, tracks, settings, now)
-    queued = [
-        (job.id, needs_of(job, experiment.track))
-        for job, _, experiment, _ in rows
-        if job.state is JobState.QUEUED
-    ]
-    waiting = forecaster.of_queue([needs for _, needs in queued])
-    forecasts = dict(zip((job_id for job_id, _ in queued), waiting, strict=True))
+    forecasts = forecaster.of_queue(
+        [(job, experiment.track) for job, _, experiment, _ in rows if job.state is JobState.QUEUED]
+    )
     entries = [
         _entry(
             job,
@@ -106,6 +105,7 @@ def list_queue(
     return Queue(
         running=tuple(entry for entry in entries if entry.state is JobState.RUNNING),
         queued=tuple(entry for entry in entries if entry.state is JobState.QUEUED),
+        alarm=queue_alarm(session, tracks, settings, now),
     )
 
 

@@ -27,3 +27,5 @@ class Forecast(Message):
     track's estimate stands in for at least one of them. None without an end."""
     note: str
     """Why a time is missing; empty if none is."""
+    is_alarm: bool = False
+    """Whether no worker that may take it was seen for as long as the server's alarm is set to."""

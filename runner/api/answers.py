@@ -183,6 +183,13 @@ class QueueEntry(Shown):
     """When it should start and end; None from an older server."""
 
 
+class QueueAlarm(Shown):
+    """That jobs wait for workers that are not there."""
+
+    message: str
+    """Which, and since when."""
+
+
 class Queue(Shown):
     """All jobs that are not done."""
 
@@ -190,6 +197,8 @@ class Queue(Shown):
     """Jobs under lease."""
     queued: tuple[QueueEntry, ...]
     """Jobs that wait, the next one first."""
+    alarm: QueueAlarm | None = None
+    """That jobs wait for workers that are not there; None from an older server, too."""
 
 
 class SubmissionView(Shown):

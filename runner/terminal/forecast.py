@@ -18,6 +18,8 @@ def forecast_rows(forecast: Forecast | None) -> Iterable[tuple[str, str]]:
     if forecast.ends_at is not None:
         basis = "how long runs took" if forecast.basis == "measured" else "the track's estimate"
         yield "should end", f"{write_soon(forecast.ends_at, forecast.as_of)}, by {basis}"
+    if forecast.is_alarm:
+        yield "alarm", "no worker that may take it has been seen for a long time"
     if forecast.note:
         yield "why no time", forecast.note
 

@@ -47,6 +47,8 @@ def print_queue(console: Console, queue: Queue) -> None:
             start,
         )
     console.print(table)
+    if queue.alarm is not None:
+        console.print(f"Alarm: {queue.alarm.message}", markup=False)
 
 
 def _place_and_start(entry: QueueEntry) -> tuple[str, str]:

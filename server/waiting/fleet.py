@@ -47,6 +47,11 @@ class Fleet:
         """Those of some workers that may take such a job."""
         return tuple(worker for worker in workers if self.fits(worker, needs))
 
+    def last_seen(self, needs: Needs) -> datetime | None:
+        """When a worker that may take such a job last said something; None if there is none."""
+        fitting = self.fitting(needs, self.workers)
+        return max((worker.last_seen_at for worker in fitting), default=None)
+
     def fits(self, worker: Worker, needs: Needs) -> bool:
         """Whether a worker may take such a job."""
         track = self._tracks.get(needs.track)

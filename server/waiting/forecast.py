@@ -14,6 +14,7 @@ from server.formatting import moment
 from server.job_queue import jobs_ahead
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, Worker
+from server.waiting.alarm import is_alarming
 from server.waiting.durations import Duration, Durations
 from server.waiting.fleet import Fleet, Needs
 from server.waiting.simulation import Slot, beyond, schedule
@@ -50,13 +51,14 @@ class Forecaster:
         self._fleet = Fleet(session, tracks)
         self._durations = Durations(session, tracks)
         self._present = self._fleet.seen_since(now - timedelta(seconds=settings.lease_seconds))
+        self._silent_since = now - timedelta(seconds=settings.alarm_seconds)
         self._takes_by_needs: dict[Needs, dict[str, Duration]] = {}
 
     def of_running(self, job: Job, track: str) -> Forecast:
         """Forecast of a job under lease."""
         device = self._session.get_one(Worker, job.worker_id).device
         passed, left = self._passed_and_left(job.started_at, self._durations.of(track, device))
-        return self._forecast(None, Slot(-passed, left.seconds, left.is_measured))
+        return self._forecast(Slot(-passed, left.seconds, left.is_measured))
 
     def of_waiting(self, job: Job, track: str) -> Forecast:
         """Forecast of one queued job."""
@@ -68,18 +70,19 @@ class Forecaster:
             slot = self._slots([*ahead, needs])[-1]
         else:
             slot = beyond(self._slots(ahead), num_ahead, self._takes(needs))
-        return self._forecast(num_ahead + 1, slot, needs)
+        return self._waiting(job, needs, num_ahead, slot)
 
-    def of_queue(self, queue: Sequence[Needs]) -> list[Forecast]:
-        """Forecasts of all queued jobs, given in order."""
-        slots = self._slots(queue[:MAX_SIMULATED])
-        forecasts, num_ahead = [], 0
-        for index, needs in enumerate(queue):
+    def of_queue(self, queue: Sequence[tuple[Job, str]]) -> dict[str, Forecast]:
+        """Forecasts of all queued jobs, given in order with their tracks, by the jobs' ids."""
+        all_needs = [needs_of(job, track) for job, track in queue]
+        slots = self._slots(all_needs[:MAX_SIMULATED])
+        forecasts, num_ahead = {}, 0
+        for index, ((job, _), needs) in enumerate(zip(queue, all_needs, strict=True)):
             if index < MAX_SIMULATED:
                 slot = slots[index]
             else:
                 slot = beyond(slots, num_ahead, self._takes(needs))
-            forecasts.append(self._forecast(num_ahead + 1, slot, needs))
+            forecasts[job.id] = self._waiting(job, needs, num_ahead, slot)
             # As `jobs_ahead` counts: what is kept for one worker is not ahead of others.
             num_ahead += needs.only_worker_id is None
         return forecasts
@@ -110,32 +113,38 @@ class Forecaster:
         passed = (self._now - started_at).total_seconds() if started_at else 0.0
         return passed, Duration(max(0.0, takes.seconds - passed), takes.is_measured)
 
+    def _waiting(self, job: Job, needs: Needs, num_ahead: int, slot: Slot | None) -> Forecast:
+        note = self._absence(needs) if slot is None else ""
+        is_alarm = is_alarming(self._fleet, job, needs, self._silent_since)
+        return self._forecast(slot, num_ahead + 1, note, is_alarm)
+
     def _forecast(
-        self, position: int | None, slot: Slot | None, needs: Needs | None = None
+        self,
+        slot: Slot | None,
+        position: int | None = None,
+        note: str = "",
+        is_alarm: bool = False,
     ) -> Forecast:
         starts_at = self._moment(slot.start if slot else math.inf)
         ends_at = self._moment(slot.end if slot else math.inf)
         basis: Basis | None = None
         if slot is not None and ends_at is not None:
             basis = "measured" if slot.is_measured else "estimated"
-        note = UNTIMED if ends_at is None else ""
-        if slot is None and needs is not None:
-            note = self._absence(needs)
         return Forecast(
             as_of=self._now,
             position=position,
             starts_at=starts_at,
             ends_at=ends_at,
             basis=basis,
-            note=note,
+            note=note or (UNTIMED if ends_at is None else ""),
+            is_alarm=is_alarm,
         )
 
     def _absence(self, needs: Needs) -> str:
         """Why there is no time for a job that no worker may take at present."""
-        fitting = self._fleet.fitting(needs, self._fleet.workers)
-        if not fitting:
+        seen_at = self._fleet.last_seen(needs)
+        if seen_at is None:
             return "No worker that may take it has registered yet."
-        seen_at = max(worker.last_seen_at for worker in fitting)
         return f"No worker that may take it is there; the last one was seen {moment(seen_at)}."
 
     def _moment(self, seconds: float) -> datetime | None:

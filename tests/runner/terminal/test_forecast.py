@@ -42,6 +42,11 @@ def test_a_missing_time_is_explained():
     assert shown == {"place in the queue": "3", "why no time": "No worker is there."}
 
 
+def test_an_alarm_is_said():
+    shown = rows(starts_at=None, ends_at=None, is_alarm=True)
+    assert shown["alarm"] == "no worker that may take it has been seen for a long time"
+
+
 def test_submit_and_status_show_the_forecast():
     receipt = SubmissionReceipt(
         submission_id="s_1",

@@ -55,6 +55,14 @@ def test_the_queue_says_when_a_job_should_start():
     assert (third[0], third[10]) == ("3", "–")
 
 
+def test_the_queue_ends_with_the_alarm():
+    stream = io.StringIO()
+    alarm = {"message": "1 job waits [here].", "num_jobs": 1}
+    queue = Queue.model_validate({"running": [], "queued": [QUEUED], "alarm": alarm})
+    print_queue(Console(file=stream, width=200), queue)
+    assert stream.getvalue().splitlines()[-1] == "Alarm: 1 job waits [here]."
+
+
 def test_an_empty_queue_is_said():
     stream = io.StringIO()
     print_queue(Console(file=stream), Queue(running=(), queued=()))
