@@ -251,6 +251,12 @@ class RunStatus(Message):
     """Class of the failure, if it failed."""
     failure_message: str
     """What happened."""
+    failure_fault: str = ""
+    """Whose fault it is, in words; empty without a failure."""
+    failure_advice: str = ""
+    """One sentence on what to do about it; empty without a failure."""
+    last_lines: tuple[str, ...] = ()
+    """The last 100 lines of its log, if it failed."""
     created_at: AwareDatetime
     """When it was queued."""
     url: str

@@ -176,10 +176,21 @@ def status_rows(status: RunStatus) -> Rows:
     if status.failure is not None:
         yield "failure", f"{status.failure}, {status.failure.fault}: {status.failure_message}"
         yield "what to do", status.failure.advice
-        yield "last lines", f"runner logs {status.run_id}"
+        if not status.last_lines:
+            yield "last lines", f"runner logs {status.run_id}"
     if status.result is not None:
         yield from result_rows(status.result, status.cost_usd)
     yield "page", status.url
+
+
+def print_last_lines(console: Console, status: RunStatus) -> None:
+    """The end of a failed run's log, as it is; nothing of any other run."""
+    if not status.last_lines:
+        return
+    num = len(status.last_lines)
+    console.print(f"The last {f'{num} lines' if num > 1 else 'line'} of its log:")
+    for line in status.last_lines:
+        console.out(line, highlight=False)
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:

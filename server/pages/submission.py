@@ -20,7 +20,7 @@ from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
 from server.memory.nearest import NearExperiment, nearest_experiments
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
-from server.run_log import log_tail
+from server.run_log import SHOWN_LINES, log_tail
 from server.served_tracks import find_served_track
 from server.settings import ServerSettings
 from server.standing import RunStanding, experiment_runs
@@ -35,8 +35,6 @@ from server.verdict.view import (
     withdrawn_experiments,
 )
 from server.waiting.forecast import run_forecast
-
-LOG_LINES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +179,7 @@ def submission_page(
         times=tuple(run_time(run.result) for run in measured if run.result is not None),
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),
-        log=log_tail(session, submission.run_id, LOG_LINES),
+        log=log_tail(session, submission.run_id, SHOWN_LINES),
         contributions=submission_contributions(session, submission),
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),

@@ -9,6 +9,7 @@ from runner.runs.comparison import Comparison
 from runner.terminal.report import (
     estimate_rows,
     print_comparison,
+    print_last_lines,
     result_rows,
     status_rows,
 )
@@ -80,6 +81,18 @@ def test_an_estimate_in_dollars_shows_the_tokens_that_they_buy():
     bought = ESTIMATE.model_copy(update={"train_tokens": tokens, "train_tokens_range": ranges})
     row = dict(estimate_rows(bought))["training on H200"]
     assert row == "2,000 million tokens (1,500 to 2,500) in 17 s, $0.0400"
+
+
+def test_a_failed_run_ends_with_its_log_as_it_is():
+    stream = io.StringIO()
+    console = Console(file=stream, width=30)
+    print_last_lines(console, examples.status(state="running"))
+    assert stream.getvalue() == ""
+    lines = ["[bold]step 1[/bold] :warning: " + "x" * 30, "loss is nan"]
+    failed = examples.status(state="failed", failure="diverged", last_lines=lines)
+    print_last_lines(console, failed)
+    assert stream.getvalue().splitlines() == ["The last 2 lines of its log:", *lines]
+    assert "last lines" not in dict(status_rows(failed))
 
 
 def test_a_failed_run_says_whose_fault_it_is_and_where_its_log_is():
