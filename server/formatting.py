@@ -96,6 +96,11 @@ def gib(num_bytes: float | None) -> str:
     return DASH if num_bytes is None else f"{_decimals(num_bytes / 1024**3, 2)} GiB"
 
 
+def celsius(value: float | None) -> str:
+    """A temperature in whole degrees."""
+    return DASH if value is None else f"{_decimals(value, 0)} °C"
+
+
 def usd(value: float | None) -> str:
     """Dollars with cents; less than ten cents with four decimals, so that it is not just $0.00."""
     if value is None:

@@ -248,6 +248,12 @@ class Worker(SQLModel, table=True):
     code_commit: str = Field(max_length=80, sa_type=StoredText)
     first_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     last_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+    temperature_celsius: float | None = None
+    memory_used_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    memory_total_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    driver: str = Field(default="", sa_type=StoredText)
+    telemetry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it told the four; None if it never did."""
 
 
 class Metric(SQLModel, table=True):

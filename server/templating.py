@@ -23,6 +23,7 @@ FILTERS = {
     "percent_points": formatting.percent_points,
     "integer": formatting.count,
     "gib": formatting.gib,
+    "celsius": formatting.celsius,
     "usd": formatting.usd,
     "seconds": formatting.seconds,
     "ratio": formatting.ratio,

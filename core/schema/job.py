@@ -10,10 +10,11 @@ from core.schema.experiment import ExperimentConfig
 from core.schema.forecast import Forecast
 from core.schema.problem import Problem
 from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult
+from core.schema.telemetry import Telemetry
 from core.schema.track import Budget, Sharding
 
 PROTOCOL_VERSION = 3
-"""Raised whenever an old worker could misunderstand a job."""
+"""Raised whenever an old worker could misunderstand a job; not for what a worker may leave out."""
 MAX_METRIC_POINTS = 1000
 MAX_LOG_CHARACTERS = 64 * 1024
 
@@ -131,6 +132,8 @@ class Heartbeat(Message):
     """Units of the phase that are done."""
     total: int = Field(ge=0, le=MAX_COUNT)
     """Units of the phase; 0 if unknown."""
+    telemetry: Telemetry | None = None
+    """How the device is doing; absent where nothing new was read, or by an older worker."""
 
 
 class HeartbeatReply(Message):

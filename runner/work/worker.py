@@ -26,6 +26,7 @@ from runner.work.anchors import MEASURE, Anchors
 from runner.work.attempt import Attempt, Outcome
 from runner.work.child import EXECUTE
 from runner.work.outage import Outage
+from runner.work.telemetry import Gauges
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Worker:
         self._display = display
         self._outage = Outage()
         self._anchors = Anchors(options.environment.device, options.anchor_command)
+        self._gauges = Gauges(options.environment.device)
         self._faults = 0
 
     def run(self) -> None:
@@ -170,6 +172,7 @@ class Worker:
             self._display,
             self._anchors,
             self._options.hang_seconds,
+            self._gauges,
             self._options.child_command,
         )
         return attempt.run(self._options.environment)

@@ -10,7 +10,7 @@ from server.tables import utc_now
 from tests.server.factories import claim_one, register, submit
 
 
-def test_worker_is_busy_idle_or_silent(
+def test_worker_is_working_idle_or_silent(
     client: TestClient, session: Session, tracks: dict[str, Track], settings: ServerSettings
 ) -> None:
     submit(client)
@@ -20,9 +20,9 @@ def test_worker_is_busy_idle_or_silent(
 
     def states(seconds: float) -> dict[str, str]:
         page = queue_page(session, tracks, settings, now + timedelta(seconds=seconds))
-        return {line.worker.name: line.state for line in page.workers}
+        return {line.worker.name: line.worker.state for line in page.workers}
 
-    assert states(0.0) == {"at work": "busy", "at rest": "idle"}
+    assert states(0.0) == {"at work": "working", "at rest": "idle"}
     assert states(200.0) == {"at work": "silent", "at rest": "silent"}
 
 
