@@ -23,8 +23,9 @@ class Forecast(Message):
     ends_at: AwareDatetime | None
     """When it should end; None if nobody can say."""
     basis: Basis | None
-    """`measured`: from how long runs of the same tracks took on the same devices; `estimated`: the
-    track's estimate stands in for at least one of them. None without an end."""
+    """`measured`: from how long runs of the same tracks took on the same devices; `estimated`: for
+    at least one of them the track's estimate stands in, or, without one, another device. None
+    without an end."""
     note: str
     """Why a time is missing; empty if none is."""
     is_alarm: bool = False

@@ -16,7 +16,7 @@ def forecast_rows(forecast: Forecast | None) -> Iterable[tuple[str, str]]:
         if forecast.starts_at is not None:
             yield "should start", write_soon(forecast.starts_at, forecast.as_of)
     if forecast.ends_at is not None:
-        basis = "how long runs took" if forecast.basis == "measured" else "the track's estimate"
+        basis = "how long runs took" if forecast.basis == "measured" else "an estimate"
         yield "should end", f"{write_soon(forecast.ends_at, forecast.as_of)}, by {basis}"
     if forecast.is_alarm:
         yield "alarm", "no worker that may take it has been seen for a long time"

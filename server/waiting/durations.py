@@ -1,4 +1,7 @@
-"""How long a run of a track takes on a device: as measured, or else as estimated."""
+"""How long a run of a track takes on a device: as measured, or else as estimated.
+
+Where the track's estimate does not know the device, the slowest device that was measured stands in.
+"""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +28,7 @@ class Duration(NamedTuple):
     seconds: float
     """Infinite where nobody knows."""
     is_measured: bool
-    """Whether runs here were timed; otherwise it comes from the track's estimate."""
+    """Whether runs on this device were timed."""
 
 
 class Durations:
@@ -42,7 +45,11 @@ class Durations:
         seconds = self._measured.get((track, device))
         if seconds is not None:
             return Duration(seconds, is_measured=True)
-        return Duration(self._estimate(track, device), is_measured=False)
+        estimated = self._estimate(track, device)
+        if math.isinf(estimated):
+            elsewhere = [seconds for (name, _), seconds in self._measured.items() if name == track]
+            estimated = max(elsewhere, default=math.inf)
+        return Duration(estimated, is_measured=False)
 
     def _estimate(self, track: str, device: str) -> float:
         """Training and compilation of the track's base config; evaluation is not estimated."""

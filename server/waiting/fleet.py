@@ -34,6 +34,7 @@ class Fleet:
         self._session = session
         self._tracks = tracks
         self._keys: dict[str, dict[str, str]] = {}
+        self._last_seen: dict[Needs, datetime | None] = {}
         standing = select(WorkerFreeze.worker_id, WorkerFreeze.track)
         standing = standing.where(col(WorkerFreeze.thawed_at).is_(None))
         self._frozen = set(session.exec(standing).all())
@@ -49,8 +50,10 @@ class Fleet:
 
     def last_seen(self, needs: Needs) -> datetime | None:
         """When a worker that may take such a job last said something; None if there is none."""
-        fitting = self.fitting(needs, self.workers)
-        return max((worker.last_seen_at for worker in fitting), default=None)
+        if needs not in self._last_seen:
+            moments = (worker.last_seen_at for worker in self.fitting(needs, self.workers))
+            self._last_seen[needs] = max(moments, default=None)
+        return self._last_seen[needs]
 
     def fits(self, worker: Worker, needs: Needs) -> bool:
         """Whether a worker may take such a job."""

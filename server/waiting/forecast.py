@@ -17,13 +17,13 @@ from server.tables import Experiment, Job, Run, Worker
 from server.waiting.alarm import is_alarming
 from server.waiting.durations import Duration, Durations
 from server.waiting.fleet import Fleet, Needs
-from server.waiting.simulation import Slot, beyond, schedule
+from server.waiting.simulation import Slot, beyond, pace, schedule
 
 MAX_SIMULATED = 1000
 """Jobs of the queue that are simulated; those behind them are scaled."""
 UNTIMED = (
-    "How long this run, or one before it, takes is not known: none of its track was timed on the "
-    "device yet, and there is no estimate for it."
+    "How long this run, or one before it, takes is not known: none of its track was timed yet, and "
+    "there is no estimate for the device."
 )
 
 
@@ -69,19 +69,19 @@ class Forecaster:
         if len(ahead) < MAX_SIMULATED:
             slot = self._slots([*ahead, needs])[-1]
         else:
-            slot = beyond(self._slots(ahead), num_ahead, self._takes(needs))
+            slot = beyond(pace(self._slots(ahead)), num_ahead, self._takes(needs))
         return self._waiting(job, needs, num_ahead, slot)
 
     def of_queue(self, queue: Sequence[tuple[Job, str]]) -> dict[str, Forecast]:
         """Forecasts of all queued jobs, given in order with their tracks, by the jobs' ids."""
         all_needs = [needs_of(job, track) for job, track in queue]
         slots = self._slots(all_needs[:MAX_SIMULATED])
-        forecasts, num_ahead = {}, 0
+        forecasts, num_ahead, later = {}, 0, pace(slots)
         for index, ((job, _), needs) in enumerate(zip(queue, all_needs, strict=True)):
             if index < MAX_SIMULATED:
                 slot = slots[index]
             else:
-                slot = beyond(slots, num_ahead, self._takes(needs))
+                slot = beyond(later, num_ahead, self._takes(needs))
             forecasts[job.id] = self._waiting(job, needs, num_ahead, slot)
             # As `jobs_ahead` counts: what is kept for one worker is not ahead of others.
             num_ahead += needs.only_worker_id is None

@@ -20,6 +20,14 @@ class Slot(NamedTuple):
     """Whether all durations that it rests on were measured."""
 
 
+class Pace(NamedTuple):
+    """How fast the queue moves."""
+
+    seconds_per_job: float
+    is_measured: bool
+    """Whether all durations that it rests on were measured."""
+
+
 def schedule(
     jobs: Sequence[Mapping[str, Duration]], free_in: Mapping[str, Duration]
 ) -> list[Slot | None]:
@@ -47,15 +55,17 @@ def schedule(
     return slots
 
 
-def beyond(
-    slots: Sequence[Slot | None], num_ahead: int, job: Mapping[str, Duration]
-) -> Slot | None:
+def pace(slots: Sequence[Slot | None]) -> Pace:
+    """The pace at which simulated jobs start."""
+    known = [slot for slot in slots if slot is not None]
+    last = max((slot.start for slot in known), default=0.0)
+    return Pace(last / max(1, len(slots)), all(slot.is_measured for slot in known))
+
+
+def beyond(pace: Pace, num_ahead: int, job: Mapping[str, Duration]) -> Slot | None:
     """The slot of a job behind those that were simulated, as if the queue went on at their pace."""
     if not job:
         return None
-    known = [slot for slot in slots if slot is not None]
     takes = min(job.values())
-    last = max((slot.start for slot in known), default=0.0)
-    start = last * num_ahead / max(1, len(slots))
-    is_measured = takes.is_measured and all(slot.is_measured for slot in known)
-    return Slot(start, start + takes.seconds, is_measured)
+    start = pace.seconds_per_job * num_ahead
+    return Slot(start, start + takes.seconds, pace.is_measured and takes.is_measured)

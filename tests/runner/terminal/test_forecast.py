@@ -23,7 +23,7 @@ def test_a_waiting_job_shows_place_start_and_end_and_what_they_rest_on():
     assert rows() == {
         "place in the queue": "3",
         "should start": "in about 40 s, 2026-11-25 12:00 UTC",
-        "should end": "in about 1 h 5 min, 2026-11-25 13:05 UTC, by the track's estimate",
+        "should end": "in about 1 h 5 min, 2026-11-25 13:05 UTC, by an estimate",
     }
     assert rows(basis="measured")["should end"].endswith("UTC, by how long runs took")
 

@@ -128,7 +128,7 @@ def test_the_pages_and_the_author_are_told(client: TestClient, engine: Engine) -
         assert "Nobody takes th" not in client.get(path).text
     age(engine, 1000.0)
     assert "Nobody takes these jobs." in client.get("/queue").text
-    assert "Nobody takes this job:" in client.get(page).text
+    assert "Nobody takes this job." in client.get(page).text
     assert client.get(detail).json()["forecast"]["is_alarm"]
     assert client.get(f"{API}/queue").json()["alarm"]["tracks"] == ["debug"]
     register(client)

@@ -30,9 +30,22 @@ def test_the_median_of_runs_on_the_same_track_and_device_counts(
 ) -> None:
     for seconds in (30.0, 50.0, 400.0):
         take(engine, submit_and_finish(client).run_id, seconds)
+    assert Durations(session, tracks).of("debug", "cpu") == Duration(50.0, is_measured=True)
+
+
+def test_without_an_estimate_the_slowest_other_device_stands_in(
+    client: TestClient, engine: Engine, session: Session, tracks: Tracks
+) -> None:
+    assert Durations(session, tracks).of("debug", "NVIDIA H100").seconds == math.inf
+    take(engine, submit_and_finish(client).run_id, 50.0)
+    submit(client)
+    offer = claim_one(client, "gpu", device="NVIDIA T4", has_cuda=True)
+    finish(client, offer)
+    take(engine, offer.run.run_id, 20.0)
+    session.rollback()
     found = Durations(session, tracks)
-    assert found.of("debug", "cpu") == Duration(50.0, is_measured=True)
-    assert found.of("debug", "NVIDIA H100") == Duration(math.inf, is_measured=False)
+    assert found.of("debug", "NVIDIA H100") == Duration(50.0, is_measured=False)
+    assert found.of("debug", "NVIDIA T4") == Duration(20.0, is_measured=True)
 
 
 def test_only_the_newest_runs_count(

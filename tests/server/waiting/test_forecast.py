@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import Session
+from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.schema.forecast import Forecast
 from core.schema.job import SubmissionReceipt
 from core.schema.track import Track
+from server.database import write_session
 from server.queue_listing import list_queue
 from server.settings import ServerSettings
+from server.tables import Job
 from server.waiting import forecast as module
 from server.waiting.forecast import UNTIMED, run_forecast
 from tests.server.factories import (
@@ -121,9 +123,9 @@ def test_a_track_without_a_run_is_estimated(board: Board) -> None:
     assert board.forecast(receipt).basis == "estimated"
 
 
-def test_where_nothing_is_known_of_a_device_only_the_first_start_is(board: Board) -> None:
-    see(board.engine, "bench", seconds_ago=3600.0)
-    register(board.client, "gpu", **H100)
+def test_where_nothing_is_known_of_a_track_only_the_first_start_is(board: Board) -> None:
+    with write_session(board.engine) as session:
+        session.exec(select(Job)).one().attempt = 2  # so that no run was timed
     first, second = submit(board.client), submit(board.client)
     assert board.times(first) == (0.0, None)
     assert board.times(second) == (None, None)

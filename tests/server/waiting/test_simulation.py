@@ -5,7 +5,7 @@ import math
 import pytest
 
 from server.waiting.durations import Duration
-from server.waiting.simulation import Slot, beyond, schedule
+from server.waiting.simulation import Slot, beyond, pace, schedule
 
 
 def measured(seconds: float) -> Duration:
@@ -65,12 +65,12 @@ def test_what_nobody_timed_leaves_later_starts_open() -> None:
 
 def test_behind_the_simulated_jobs_the_queue_goes_on_at_their_pace() -> None:
     job = {"a": measured(60.0), "b": measured(20.0)}
-    slots = schedule([{"a": measured(60.0)}] * 10, {"a": measured(0.0)})
+    later = pace(schedule([{"a": measured(60.0)}] * 10, {"a": measured(0.0)}))
     # The tenth starts after 540 s, so with 25 jobs ahead it is 540 × 25 / 10.
-    assert beyond(slots, 25, job) == Slot(1350.0, 1370.0, True)
-    assert beyond(slots, 25, {}) is None
+    assert beyond(later, 25, job) == Slot(1350.0, 1370.0, True)
+    assert beyond(later, 25, {}) is None
 
 
 @pytest.mark.parametrize("jobs", [[], [{}]])
 def test_where_nothing_was_simulated_a_job_starts_at_once(jobs: list) -> None:
-    assert beyond(schedule(jobs, {}), 1, {"a": measured(3.0)}) == Slot(0.0, 3.0, True)
+    assert beyond(pace(schedule(jobs, {})), 1, {"a": measured(3.0)}) == Slot(0.0, 3.0, True)
