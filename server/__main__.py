@@ -94,11 +94,6 @@ def author(
     typer.echo(f"The author {name} is whoever signs in next with that GitHub login.", err=True)
 
 
-def trust(name: WorkerArgument) -> None:
-    """Mark a worker as trusted, while the server may be running."""
-    _mark(name, trusted=True)
-
-
 @command_line.command()
 def trust(name: WorkerArgument) -> None:
     """Mark a worker as trusted, while the server may be running."""

@@ -96,6 +96,11 @@ def gib(num_bytes: float | None) -> str:
     return DASH if num_bytes is None else f"{_decimals(num_bytes / 1024**3, 2)} GiB"
 
 
+def celsius(value: float | None) -> str:
+    """A temperature in whole degrees."""
+    return DASH if value is None else f"{_decimals(value, 0)} °C"
+
+
 def usd(value: float | None) -> str:
     """Dollars with cents; less than ten cents with four decimals, so that it is not just $0.00."""
     if value is None:
@@ -122,6 +127,18 @@ def seconds(value: float | None) -> str:
 def moment(value: datetime | None) -> str:
     """A moment in UTC, to the minute."""
     return DASH if value is None else f"{value:%Y-%m-%d %H:%M} UTC"
+
+
+def from_now(value: datetime, now: datetime) -> str:
+    """How far off a moment is, in round numbers; `now` if it is there or past."""
+    left = (value - now).total_seconds()
+    if left < 1:
+        return "now"
+    if left < 90:
+        return f"in {max(10, round(left, -1)):.0f} s"
+    if left < 90 * 60:
+        return f"in {left / 60:.0f} min"
+    return f"in {left / 3600:.1f} h" if left < 48 * 3600 else f"in {left / 86_400:.1f} days"
 
 
 def delta(value: float | None, decimals: int = 4) -> str:

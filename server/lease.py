@@ -70,9 +70,13 @@ def hold_or_ended(session: Session, job_id: str, lease_token: str, lease_seconds
 
 
 def heartbeat(session: Session, job_id: str, report: Heartbeat, lease_seconds: float) -> bool:
-    """Renew the lease and note the progress; whether the worker should stop the run."""
+    """Renew the lease, note progress and telemetry; whether the worker should stop the run."""
     job = hold(session, job_id, report.lease_token, lease_seconds)
     job.phase, job.completed, job.total = report.phase, report.completed, report.total
+    if report.telemetry is not None:
+        worker = session.get_one(Worker, job.worker_id)
+        worker.sqlmodel_update(report.telemetry.model_dump())
+        worker.telemetry_at = worker.last_seen_at
     return job.cancel_requested
 
 

@@ -1,13 +1,21 @@
 """The queue as its readers see it."""
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from pydantic import AwareDatetime
 from sqlmodel import Session, col, func, select
 
 from core.schema.base import Message
+from core.schema.forecast import Forecast
 from core.schema.job import JobState, Phase
+from core.schema.track import Track
 from server.claim_order import CLAIM_ORDER
 from server.run_labels import Label, run_labels
+from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
+from server.waiting.alarm import QueueAlarm, queue_alarm
+from server.waiting.forecast import Forecaster
 
 
 class QueueEntry(Message):
@@ -49,6 +57,8 @@ class QueueEntry(Message):
     for any."""
     only_trusted: bool
     """Whether only a trusted worker may take it."""
+    forecast: Forecast
+    """When it should start and end."""
     created_at: AwareDatetime
     """When it was queued."""
     started_at: AwareDatetime | None
@@ -62,10 +72,14 @@ class Queue(Message):
     """Jobs under lease."""
     queued: tuple[QueueEntry, ...]
     """Jobs that wait, the next one first."""
+    alarm: QueueAlarm | None
+    """That jobs wait for workers that are not there; None while that is not so."""
 
 
-def list_queue(session: Session) -> Queue:
-    """All jobs that run or wait, in the order in which they are claimed."""
+def list_queue(
+    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+) -> Queue:
+    """All jobs that run or wait, in the order in which they are claimed, as of `now`."""
     query = (
         select(Job, Run, Experiment, Worker.name)
         .join(Run, col(Run.id) == col(Job.run_id))
@@ -76,18 +90,35 @@ def list_queue(session: Session) -> Queue:
     )
     rows = session.exec(query).all()
     labels = run_labels(session, [run for _, run, _, _ in rows])
+    forecaster = Forecaster(session, tracks, settings, now)
+    forecasts = forecaster.of_queue(
+        [(job, experiment.track) for job, _, experiment, _ in rows if job.state is JobState.QUEUED]
+    )
     entries = [
-        _entry(job, run, experiment, labels[run.id], worker)
+        _entry(
+            job,
+            run,
+            experiment,
+            labels[run.id],
+            worker,
+            forecasts.get(job.id) or forecaster.of_running(job, experiment.track),
+        )
         for job, run, experiment, worker in rows
     ]
     return Queue(
         running=tuple(entry for entry in entries if entry.state is JobState.RUNNING),
         queued=tuple(entry for entry in entries if entry.state is JobState.QUEUED),
+        alarm=queue_alarm(session, tracks, settings, now),
     )
 
 
 def _entry(
-    job: Job, run: Run, experiment: Experiment, label: Label, worker: str | None
+    job: Job,
+    run: Run,
+    experiment: Experiment,
+    label: Label,
+    worker: str | None,
+    forecast: Forecast,
 ) -> QueueEntry:
     return QueueEntry(
         job_id=job.id,
@@ -107,6 +138,7 @@ def _entry(
         needs_cuda=job.needs_cuda,
         only_key=job.only_key,
         only_trusted=job.only_trusted,
+        forecast=forecast,
         created_at=job.created_at,
         started_at=job.started_at,
     )

@@ -6,6 +6,9 @@ from sqlmodel import Session, col, select
 
 from server.tables import LogPiece
 
+SHOWN_LINES = 100
+"""Last lines of a run's log that are shown with it."""
+
 
 def log_tail(session: Session, run_id: str, lines: int) -> tuple[str, ...]:
     """The last lines of the log of the run's newest attempt that has one."""

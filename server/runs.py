@@ -11,6 +11,7 @@ from core.schema.track import Track
 from server.errors import NotFound
 from server.job_queue import jobs_ahead
 from server.run_labels import run_labels
+from server.run_log import SHOWN_LINES, log_tail
 from server.run_specs import run_spec
 from server.served_tracks import find_served_track
 from server.tables import Experiment, Job, Metric, Run
@@ -45,6 +46,7 @@ def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
     submission_id = label.submission_id or ""
     page = f"submissions/{submission_id}" if submission_id else f"tracks/{experiment.track}"
     waiting = job is not None and job.state is JobState.QUEUED
+    has_failed = job is not None and job.state is JobState.FAILED
     return RunStatus(
         run_id=run.id,
         submission_id=submission_id,
@@ -64,6 +66,9 @@ def run_status(session: Session, run_id: str, base_url: str) -> RunStatus:
         verification=run.verification if run.result is not None else None,
         failure=job.failure if job else None,
         failure_message=job.failure_message if job else "",
+        failure_fault=job.failure.fault if job and job.failure else "",
+        failure_advice=job.failure.advice if job and job.failure else "",
+        last_lines=log_tail(session, run_id, SHOWN_LINES) if has_failed else (),
         created_at=run.created_at,
         url=f"{base_url}/{page}",
     )

@@ -79,6 +79,8 @@ class ServerSettings(BaseSettings):
     same; 0 for never."""
     lease_seconds: float = Field(default=90.0, gt=0.0, le=86_400.0)
     """How long a job stays with a worker that says nothing."""
+    alarm_seconds: float = Field(default=900.0, gt=0.0, le=604_800.0)
+    """How long no worker that may take a waiting job may have been seen before that is an alarm."""
 
     @field_validator("database_url")
     @classmethod

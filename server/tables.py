@@ -187,6 +187,8 @@ class Job(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_job_claim_order", "state", "priority", "author_gpu_minutes", "position", "id"),
+        # The newest results are asked for with every forecast.
+        Index("ix_job_state_finished_at", "state", "finished_at"),
     )
 
     id: str = Field(primary_key=True, max_length=40)
@@ -264,6 +266,12 @@ class Worker(SQLModel, table=True):
     """Whether its results count for records by themselves."""
     first_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     last_seen_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
+    temperature_celsius: float | None = None
+    memory_used_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    memory_total_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    driver: str = Field(default="", sa_type=StoredText)
+    telemetry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it told the four; None if it never did."""
 
 
 class Metric(SQLModel, table=True):

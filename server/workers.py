@@ -1,23 +1,73 @@
 """Workers: their registration, and the list of them."""
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
 from pydantic import AwareDatetime
 from sqlmodel import Session, col, select
 
+from core.estimate.memory import peak_memory
 from core.schema.base import Message
-from core.schema.job import PROTOCOL_VERSION, JobState, WorkerHello
+from core.schema.job import PROTOCOL_VERSION, JobState, Phase, WorkerHello
+from core.schema.track import Track
 from server.canary.view import ControlChart, FreezeNote, control_charts, freeze_notes
 from server.errors import ProtocolMismatch
 from server.identifiers import new_id
-from server.tables import Job, Worker, utc_now
+from server.run_labels import run_labels
+from server.settings import ServerSettings
+from server.tables import Experiment, Job, Run, Worker, utc_now
+from server.waiting.fleet import Fleet, Needs
+
+
+class WorkerState(StrEnum):
+    """What a worker does, as far as the server hears of it."""
+
+    WORKING = "working"
+    IDLE = "idle"
+    SILENT = "silent"
+    """It has said nothing for as long as a lease lasts."""
+
+
+class WorkerJob(Message):
+    """A job that a worker has under lease."""
+
+    run_id: str
+    """Its run."""
+    submission_id: str
+    """The submission that it belongs to; empty for a baseline that nobody submitted."""
+    name: str
+    """Name of that submission."""
+    track: str
+    """Track name."""
+    state: JobState
+    """`running`."""
+    phase: Phase | None
+    """What it is doing."""
+    completed: int
+    """Units of the phase that are done."""
+    total: int
+    """Units of the phase; 0 if unknown."""
+
+
+class WorkOffer(Message):
+    """A track whose base config fits a worker, so that it is offered such jobs."""
+
+    track: str
+    """Track name."""
+    price_usd_per_hour: float | None
+    """The track's price for the worker's device; None if it has none."""
 
 
 class WorkerSummary(Message):
-    """A worker and what it does."""
+    """A worker, what it does, and how it is."""
 
     worker_id: str
     """Id."""
     name: str
     """Name that its owner gave it."""
+    state: WorkerState
+    """Whether it works, waits for work, or is gone since it was last seen."""
     device: str
     """GPU model, or `cpu`."""
     has_cuda: bool
@@ -32,8 +82,22 @@ class WorkerSummary(Message):
     """When it first registered."""
     last_seen_at: AwareDatetime
     """When it last said anything."""
+    temperature_celsius: float | None
+    """Temperature of its hottest GPU; None if it never told."""
+    memory_used_bytes: int | None
+    """Device memory in use; None if it never told."""
+    memory_total_bytes: int | None
+    """Device memory that there is, of all its GPUs; None if it never told."""
+    driver: str
+    """Version of the GPU's driver; empty if it never told."""
+    telemetry_at: AwareDatetime | None
+    """When it told these four, which it does while it works; None if never."""
     run_ids: tuple[str, ...]
     """Runs that it has under lease."""
+    jobs: tuple[WorkerJob, ...]
+    """The same, with where they stand."""
+    offers: tuple[WorkOffer, ...]
+    """Tracks whose jobs it is offered."""
     canaries: tuple[ControlChart, ...]
     """Its repetitions of the baseline, a chart for each track."""
     frozen: tuple[FreezeNote, ...]
@@ -60,24 +124,72 @@ def register(session: Session, hello: WorkerHello) -> Worker:
     return worker
 
 
-def list_workers(session: Session) -> tuple[WorkerSummary, ...]:
-    """All workers that ever registered, the last seen first."""
-    leased = select(Job.worker_id, Job.run_id).where(Job.state == JobState.RUNNING)
-    runs: dict[str | None, list[str]] = {}
-    for worker_id, run_id in session.exec(leased.order_by(col(Job.position))):
-        runs.setdefault(worker_id, []).append(run_id)
+def list_workers(
+    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+) -> tuple[WorkerSummary, ...]:
+    """All workers that ever registered, as of `now`, the last seen first."""
+    silent_since = now - timedelta(seconds=settings.lease_seconds)
+    jobs, fleet = _jobs(session), Fleet(session, tracks)
     charts, freezes = control_charts(session), freeze_notes(session)
-    workers = session.exec(select(Worker).order_by(col(Worker.last_seen_at).desc())).all()
+    bases = [(track.rules, _base_needs(track)) for track in tracks.values()]
+    workers = sorted(fleet.workers, key=lambda worker: worker.last_seen_at, reverse=True)
     return tuple(
         WorkerSummary(
             worker_id=worker.id,
-            run_ids=tuple(runs.get(worker.id, ())),
+            state=_state(worker, silent_since, has_job=worker.id in jobs),
+            run_ids=tuple(job.run_id for job in jobs.get(worker.id, ())),
+            jobs=jobs.get(worker.id, ()),
+            offers=tuple(
+                WorkOffer(
+                    track=rules.name, price_usd_per_hour=rules.price_usd_per_hour(worker.device)
+                )
+                for rules, needs in bases
+                if fleet.fits(worker, needs)
+            ),
             canaries=charts.get(worker.id, ()),
             frozen=freezes.get(worker.id, ()),
             **worker.model_dump(exclude={"id"}),
         )
         for worker in workers
     )
+
+
+def _state(worker: Worker, silent_since: datetime, has_job: bool) -> WorkerState:
+    if worker.last_seen_at < silent_since:
+        return WorkerState.SILENT
+    return WorkerState.WORKING if has_job else WorkerState.IDLE
+
+
+def _base_needs(track: Track) -> Needs:
+    """What a run of a track's base config asks of its worker."""
+    memory_bytes = int(peak_memory(track.base).total)
+    return Needs(
+        track.rules.name, track.rules.device == "cuda", memory_bytes, None, None, only_trusted=False
+    )
+
+
+def _jobs(session: Session) -> dict[str, tuple[WorkerJob, ...]]:
+    """Jobs under lease, by the worker's id."""
+    query = (
+        select(Job, Run, Experiment.track)
+        .join(Run, col(Run.id) == col(Job.run_id))
+        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
+        .where(Job.state == JobState.RUNNING)
+        .order_by(col(Job.position))
+    )
+    rows = session.exec(query).all()
+    labels = run_labels(session, [run for _, run, _ in rows])
+    jobs: dict[str, tuple[WorkerJob, ...]] = {}
+    for job, run, track in rows:
+        label, worker_id = labels[run.id], str(job.worker_id)
+        shown = WorkerJob(
+            submission_id=label.submission_id or "",
+            name=label.name,
+            track=track,
+            **job.model_dump(include={"run_id", "state", "phase", "completed", "total"}),
+        )
+        jobs[worker_id] = (*jobs.get(worker_id, ()), shown)
+    return jobs
 
 
 def _check_protocol(version: int) -> None:

@@ -3,18 +3,20 @@
 from enum import StrEnum
 from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from core.schema.base import MAX_COUNT, Message
 from core.schema.checkpoint import StoredCheckpoint
 from core.schema.experiment import ExperimentConfig
+from core.schema.forecast import Forecast
 from core.schema.problem import Problem
 from core.schema.quota import QuotaStatus
 from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult, Verification
+from core.schema.telemetry import Telemetry
 from core.schema.track import Budget, Sharding
 
 PROTOCOL_VERSION = 4
-"""Raised whenever an old worker could misunderstand a job."""
+"""Raised whenever an old worker could misunderstand a job; not for what a worker may leave out."""
 MAX_METRIC_POINTS = 1000
 MAX_LOG_CHARACTERS = 64 * 1024
 
@@ -136,6 +138,8 @@ class Heartbeat(Message):
     """Units of the phase that are done."""
     total: int = Field(ge=0, le=MAX_COUNT)
     """Units of the phase; 0 if unknown."""
+    telemetry: Telemetry | None = None
+    """How the device is doing; absent where nothing new was read, or by an older worker."""
 
 
 class HeartbeatReply(Message):
@@ -195,6 +199,8 @@ class LeaseReturn(Message):
 class SubmissionReceipt(Message):
     """The server's answer to a submission."""
 
+    model_config = ConfigDict(extra="ignore")
+
     submission_id: str
     """Id of the submission."""
     run_id: str
@@ -207,6 +213,8 @@ class SubmissionReceipt(Message):
     """Id of the first submission of an equal experiment, which this one adds a seed to."""
     jobs_ahead: int = Field(ge=0)
     """Jobs that will be claimed before this one."""
+    forecast: Forecast | None = None
+    """When it should start and end; None once it is over."""
     url: str
     """Page of the submission."""
     quota: QuotaStatus | None = None
@@ -215,6 +223,8 @@ class SubmissionReceipt(Message):
 
 class RunStatus(Message):
     """Where a run stands."""
+
+    model_config = ConfigDict(extra="ignore")
 
     run_id: str
     """Id."""
@@ -232,6 +242,8 @@ class RunStatus(Message):
     """Attempts begun."""
     jobs_ahead: int | None
     """Jobs before it, while it is queued."""
+    forecast: Forecast | None = None
+    """When it should start and end, while it waits or runs."""
     phase: Phase | None
     """What it is doing, while it runs."""
     completed: int
@@ -252,6 +264,12 @@ class RunStatus(Message):
     """Class of the failure, if it failed."""
     failure_message: str
     """What happened."""
+    failure_fault: str = ""
+    """Whose fault it is, in words; empty without a failure."""
+    failure_advice: str = ""
+    """One sentence on what to do about it; empty without a failure."""
+    last_lines: tuple[str, ...] = ()
+    """The last 100 lines of its log, if it failed."""
     created_at: AwareDatetime
     """When it was queued."""
     url: str

@@ -1,6 +1,7 @@
 """A track: rules, budget and base config of one board."""
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
@@ -111,13 +112,19 @@ class Track(Config):
 
 
 def listed_price(prices_usd_per_hour: dict[str, float], device_name: str) -> float | None:
-    """Hourly price of the listed model that is the longest part of `device_name`, or None.
+    """Hourly price of the listed model that a device is, by `listed_model`, or None."""
+    model = listed_model(prices_usd_per_hour, device_name)
+    return None if model is None else prices_usd_per_hour[model]
+
+
+def listed_model(models: Iterable[str], device_name: str) -> str | None:
+    """The model that is the longest part of `device_name`, or None.
 
     Whole words count: `H200` is part of `NVIDIA H200`, not of `NVIDIA GH200`.
     """
-    listed = [
-        name
-        for name in prices_usd_per_hour
-        if re.search(rf"\b{re.escape(name)}\b", device_name, re.IGNORECASE)
+    found = [
+        model
+        for model in models
+        if re.search(rf"\b{re.escape(model)}\b", device_name, re.IGNORECASE)
     ]
-    return prices_usd_per_hour[max(listed, key=len)] if listed else None
+    return max(found, key=len, default=None)

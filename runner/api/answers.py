@@ -7,6 +7,7 @@ answers. `--json` prints the whole answer.
 from pydantic import BaseModel, ConfigDict
 
 from core.schema.experiment import ExperimentConfig
+from core.schema.forecast import Forecast
 from core.schema.job import JobState, Phase, RunStatus
 from core.schema.overrides import Change
 from core.schema.result import FailureKind
@@ -180,6 +181,15 @@ class QueueEntry(Shown):
     """Units of the phase that are done."""
     total: int
     """Units of the phase; 0 if unknown."""
+    forecast: Forecast | None = None
+    """When it should start and end; None from an older server."""
+
+
+class QueueAlarm(Shown):
+    """That jobs wait for workers that are not there."""
+
+    message: str
+    """Which, and since when."""
 
 
 class Queue(Shown):
@@ -189,6 +199,8 @@ class Queue(Shown):
     """Jobs under lease."""
     queued: tuple[QueueEntry, ...]
     """Jobs that wait, the next one first."""
+    alarm: QueueAlarm | None = None
+    """That jobs wait for workers that are not there; None from an older server, too."""
 
 
 class SubmissionView(Shown):

@@ -1,5 +1,6 @@
 """The server's API as typed calls: one client each for authors, workers and administrators."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -45,8 +46,12 @@ from core.schema.ledger import LedgerPage
 from core.schema.quota import QuotaStatus
 from core.schema.result import FailureKind, MetricPoint, RunResult
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
+from core.schema.telemetry import Telemetry
 from runner.api.answers import LedgerCheck
 from runner.api.transport import Transport, parse
+from runner.errors import Refused
+
+logger = logging.getLogger(__name__)
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -103,11 +108,29 @@ class WorkerClient(Client):
         return parse(response, JobOffer) if response.content else None
 
     def heartbeat(
-        self, job_id: str, token: str, phase: Phase, completed: int, total: int
+        self,
+        job_id: str,
+        token: str,
+        phase: Phase,
+        completed: int,
+        total: int,
+        telemetry: Telemetry | None = None,
     ) -> HeartbeatReply:
-        """Renew the lease; the reply says whether to stop."""
+        """Renew the lease; the reply says whether to stop.
+
+        A server from before telemetry refuses it, and gets the heartbeat without.
+        """
+        path = f"/jobs/{job_id}/heartbeat"
         beat = Heartbeat(lease_token=token, phase=phase, completed=completed, total=total)
-        return parse(self._transport.post(f"/jobs/{job_id}/heartbeat", beat), HeartbeatReply)
+        if telemetry is not None:
+            try:
+                full = beat.model_copy(update={"telemetry": telemetry})
+                return parse(self._transport.post(path, full), HeartbeatReply)
+            except Refused:
+                logger.info("the server takes no telemetry", extra={"job_id": job_id})
+        bare = beat.model_dump_json(exclude={"telemetry"}).encode()
+        headers = {"Content-Type": "application/json"}
+        return parse(self._transport.post(path, bare, headers), HeartbeatReply)
 
     def send_metrics(self, job_id: str, token: str, points: Sequence[MetricPoint]) -> None:
         """Report metric points."""

@@ -65,7 +65,13 @@ def submit(
     from runner.settings import read_settings
     from runner.terminal.console import message_console, output_console
     from runner.terminal.display import open_display
-    from runner.terminal.report import print_pairs, receipt_rows, require_success, status_rows
+    from runner.terminal.report import (
+        print_last_lines,
+        print_pairs,
+        receipt_rows,
+        require_success,
+        status_rows,
+    )
     from runner.terminal.verdict import verdict_rows
 
     settings, console = read_settings(), output_console()
@@ -84,6 +90,7 @@ def submit(
         typer.echo(status.model_dump_json(indent=2))
     else:
         print_pairs(console, [*status_rows(status), *verdict_rows(view)])
+        print_last_lines(console, status)
     require_success(status)
 
 
@@ -99,7 +106,8 @@ def status(
     from runner.authoring import open_client
     from runner.settings import read_settings
     from runner.terminal.console import output_console
-    from runner.terminal.report import print_pairs, print_queue, status_rows
+    from runner.terminal.queue import print_queue
+    from runner.terminal.report import print_last_lines, print_pairs, status_rows
     from runner.terminal.verdict import verdict_rows
 
     with open_client(read_settings()) as client:
@@ -110,13 +118,15 @@ def status(
             answer = client.run(identity) if is_run else client.submission(identity)
     if as_json:
         typer.echo(answer.text)
-    elif not identity:
-        print_queue(output_console(), answer.read(Queue))
-    elif is_run:
-        print_pairs(output_console(), status_rows(answer.read(RunStatus)))
-    else:
-        view = answer.read(SubmissionView)
-        print_pairs(output_console(), [*status_rows(view.run), *verdict_rows(view)])
+        return
+    console = output_console()
+    if not identity:
+        print_queue(console, answer.read(Queue))
+        return
+    view = None if is_run else answer.read(SubmissionView)
+    run = view.run if view else answer.read(RunStatus)
+    print_pairs(console, [*status_rows(run), *(verdict_rows(view) if view else ())])
+    print_last_lines(console, run)
 
 
 def logs(

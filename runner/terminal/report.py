@@ -1,4 +1,4 @@
-"""What commands print: results, estimates, comparisons and the queue as tables."""
+"""What commands print: results, estimates and comparisons as tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from core.proposal import Proposal
 from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.overrides import Change
 from core.schema.result import RunResult, TaskScore, Verification
-from runner.api.answers import Queue
 from runner.errors import RunFailed
 from runner.runs.comparison import Comparison
 from runner.terminal.figures import (
@@ -27,6 +26,7 @@ from runner.terminal.figures import (
     write_quantity,
     write_setting,
 )
+from runner.terminal.forecast import forecast_rows
 from runner.terminal.quota import quota_rows
 from runner.terminal.verdict import compared_sentence
 
@@ -76,6 +76,7 @@ def receipt_rows(receipt: SubmissionReceipt, estimate: Estimate) -> Rows:
     yield "jobs ahead", str(receipt.jobs_ahead)
     if receipt.quota is not None and receipt.quota.allowed_minutes is not None:
         yield from quota_rows(receipt.quota)
+    yield from forecast_rows(receipt.forecast)
     yield "page", receipt.url
     yield from estimate_rows(estimate)
 
@@ -167,6 +168,7 @@ def status_rows(status: RunStatus) -> Rows:
     yield "state", status.state.value
     if status.jobs_ahead is not None:
         yield "jobs ahead", str(status.jobs_ahead)
+    yield from forecast_rows(status.forecast)
     if status.phase is not None:
         share = f" {status.completed}/{status.total}" if status.total else ""
         yield "doing", f"{status.phase.value.replace('_', ' ')}{share}"
@@ -177,7 +179,8 @@ def status_rows(status: RunStatus) -> Rows:
     if status.failure is not None:
         yield "failure", f"{status.failure}, {status.failure.fault}: {status.failure_message}"
         yield "what to do", status.failure.advice
-        yield "last lines", f"runner logs {status.run_id}"
+        if not status.last_lines:
+            yield "last lines", f"runner logs {status.run_id}"
     if status.result is not None:
         yield from result_rows(status.result, status.cost_usd)
     if status.verification is Verification.UNVERIFIED:
@@ -185,6 +188,16 @@ def status_rows(status: RunStatus) -> Rows:
     elif status.verification is Verification.REFUTED:
         yield "verification", "held: a trusted worker measured something else"
     yield "page", status.url
+
+
+def print_last_lines(console: Console, status: RunStatus) -> None:
+    """The end of a failed run's log, as it is; nothing of any other run."""
+    if not status.last_lines:
+        return
+    num = len(status.last_lines)
+    console.print(f"The last {f'{num} lines' if num > 1 else 'line'} of its log:")
+    for line in status.last_lines:
+        console.out(line, highlight=False)
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -214,28 +227,3 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         console.print(escape(compared_sentence(*names, comparison.judgement)))
     if comparison.notice:
         console.print(escape(comparison.notice))
-
-
-def print_queue(console: Console, queue: Queue) -> None:
-    """Running and waiting jobs, in order, and why, where it is not a submission's own run."""
-    entries = (*queue.running, *queue.queued)
-    if not entries:
-        console.print("The queue is empty.")
-        return
-    columns = ("state", "submission", "name", "author", "track", "run", "why", "progress", "worker")
-    table = Table(*columns)
-    for entry in entries:
-        share = f" {entry.completed}/{entry.total}" if entry.total else ""
-        doing = f"{entry.phase.value.replace('_', ' ')}{share}" if entry.phase else ""
-        table.add_row(
-            entry.state.value,
-            entry.submission_id or "–",
-            escape(entry.name),
-            escape(entry.author),
-            entry.track,
-            entry.run_id,
-            "" if entry.purpose == "submission" else escape(entry.purpose),
-            doing,
-            escape(entry.worker or ""),
-        )
-    console.print(table)

@@ -24,6 +24,7 @@ from runner.work.outcome import Outcome
 from runner.work.silence import Silence
 from runner.work.spool import Spool
 from runner.work.task import Task
+from runner.work.telemetry import Gauges
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Attempt:
         anchors: Anchors,
         hang_seconds: float,
         upload_rules: UploadRules,
+        gauges: Gauges,
         child_command: Sequence[str] = EXECUTE,
     ) -> None:
         """Take an offer.
@@ -65,6 +67,7 @@ class Attempt:
         self._display = display
         self._anchors = anchors
         self._hang_seconds = hang_seconds
+        self._gauges = gauges
         self._child_command = child_command
         self._label = f"{offer.run.track} {offer.run.run_id}"
         self._spool = Spool(folder, client, offer.job_id, offer.lease_token)
@@ -200,6 +203,7 @@ class Attempt:
             progress.phase,
             progress.completed,
             progress.total,
+            self._gauges.news(),
         )
         self._cancelled = self._cancelled or reply.cancel
         self._beat_at, self._progress = now, progress

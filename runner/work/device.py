@@ -48,16 +48,16 @@ def num_gpus(wanted: DeviceName = "auto") -> int:
 
 def device_state(wanted: DeviceName = "auto") -> str:
     """Which devices a run would find, and under which driver; equal as long as neither changes."""
-    gpus = "" if wanted == "cpu" else _ask_gpus(STATE_QUERY)
+    gpus = "" if wanted == "cpu" else ask_gpus(STATE_QUERY)
     return gpus or f"{platform.platform()}, {os.cpu_count()} processors"
 
 
 def _visible_gpus() -> list[Device]:
-    return parse_gpus(_ask_gpus(QUERY))
+    return parse_gpus(ask_gpus(QUERY))
 
 
-def _ask_gpus(query: str) -> str:
-    """A line for each visible GPU; empty if there is none, or none can be asked."""
+def ask_gpus(query: str, longest_seconds: float = QUERY_SECONDS) -> str:
+    """A line for each visible GPU; empty if there is none, or none answers in time."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return ""
@@ -66,7 +66,7 @@ def _ask_gpus(query: str) -> str:
         command.append(f"--id={visible.replace(' ', '')}")
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=QUERY_SECONDS, check=True
+            command, capture_output=True, text=True, timeout=longest_seconds, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -28,6 +28,7 @@ from runner.work.checkpoint_upload import UploadRules
 from runner.work.child import EXECUTE
 from runner.work.outage import Outage
 from runner.work.outcome import Outcome
+from runner.work.telemetry import Gauges
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Worker:
         self._display = display
         self._outage = Outage()
         self._anchors = Anchors(options.environment.device, options.anchor_command)
+        self._gauges = Gauges(options.environment.device)
         self._faults = 0
 
     def run(self) -> None:
@@ -175,6 +177,7 @@ class Worker:
             self._anchors,
             self._options.hang_seconds,
             UploadRules(self._options.upload_seconds, registration.checkpoint_bytes),
+            self._gauges,
             self._options.child_command,
         )
         return attempt.run(self._options.environment)

@@ -1,14 +1,17 @@
 """The page of the queue and the workers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session
 
+from core.schema.track import Track
 from server.canary.drawing import ChartDrawing, drawing
 from server.canary.view import FreezeNote
 from server.pages.page import Page
 from server.queue_listing import Queue, list_queue
+from server.settings import ServerSettings
 from server.workers import WorkerSummary, list_workers
 
 
@@ -23,11 +26,9 @@ class WorkerChart:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerLine:
-    """A worker and whether it is there."""
+    """A worker and its canaries."""
 
     worker: WorkerSummary
-    state: str
-    """`busy`, `idle`, or `silent` if it has said nothing for as long as a lease lasts."""
     last_canary_at: datetime | None
     """When its newest canary ended, on any track."""
     charts: tuple[WorkerChart, ...]
@@ -42,28 +43,25 @@ class QueuePage(Page):
     workers: tuple[WorkerLine, ...]
 
 
-def queue_page(session: Session, now: datetime, lease_seconds: float) -> QueuePage:
+def queue_page(
+    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+) -> QueuePage:
     """The page of the queue as of `now`."""
-    silent_since = now - timedelta(seconds=lease_seconds)
     return QueuePage(
         title="Queue",
         section="queue",
         is_live=True,
         json_url="/api/v1/queue",
-        queue=list_queue(session),
-        workers=tuple(_line(worker, silent_since) for worker in list_workers(session)),
+        queue=list_queue(session, tracks, settings, now),
+        workers=tuple(_line(worker) for worker in list_workers(session, tracks, settings, now)),
     )
 
 
-def _line(worker: WorkerSummary, silent_since: datetime) -> WorkerLine:
-    state = "busy" if worker.run_ids else "idle"
-    if worker.last_seen_at < silent_since:
-        state = "silent"
+def _line(worker: WorkerSummary) -> WorkerLine:
     freezes = {note.track: note for note in worker.frozen}
     moments = [chart.points[-1].measured_at for chart in worker.canaries]
     return WorkerLine(
         worker=worker,
-        state=state,
         last_canary_at=max(moments, default=None),
         charts=tuple(
             WorkerChart(drawing=drawing(chart), freeze=freezes.get(chart.track))

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import JsonValue
 from sqlmodel import Session, col, select
 
+from core.schema.forecast import Forecast
 from core.schema.job import JobState
 from core.schema.overrides import Change, differences, flatten
 from core.schema.result import RunResult, Verification
@@ -18,8 +20,9 @@ from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
 from server.memory.nearest import NearExperiment, nearest_experiments
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
-from server.run_log import log_tail
+from server.run_log import SHOWN_LINES, log_tail
 from server.served_tracks import find_served_track
+from server.settings import ServerSettings
 from server.standing import RunStanding, experiment_runs
 from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
@@ -31,8 +34,7 @@ from server.verdict.view import (
     withdrawal_of,
     withdrawn_experiments,
 )
-
-LOG_LINES = 100
+from server.waiting.forecast import run_forecast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ class SubmissionPage(Page):
     is_baseline: bool
     state: RunStanding
     """The run that this submission asked for."""
+    forecast: Forecast | None
+    """When that should start and end, while it waits or runs."""
     built_on: SubmissionRow | None
     same_experiment: tuple[SubmissionRow, ...]
     """Other submissions of the same config."""
@@ -129,9 +133,13 @@ class SubmissionPage(Page):
 
 
 def submission_page(
-    session: Session, tracks: Mapping[str, Track], submission_id: str
+    session: Session,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    submission_id: str,
+    now: datetime,
 ) -> SubmissionPage:
-    """The page of a submission.
+    """The page of a submission as of `now`.
 
     Raises:
         NotFound: there is no such submission, or its track is no longer served.
@@ -155,6 +163,7 @@ def submission_page(
         rules=track.rules,
         is_baseline=is_baseline,
         state=next(run for run in runs if run.run_id == submission.run_id),
+        forecast=run_forecast(session, tracks, settings, submission.run_id, now),
         built_on=session.get(SubmissionRow, submission.built_on) if submission.built_on else None,
         same_experiment=tuple(other for other in same if other.id != submission.id),
         baseline_submission_id=baseline[0].id if baseline and not is_baseline else None,
@@ -172,7 +181,7 @@ def submission_page(
         times=tuple(run_time(run.result) for run in measured if run.result is not None),
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),
-        log=log_tail(session, submission.run_id, LOG_LINES),
+        log=log_tail(session, submission.run_id, SHOWN_LINES),
         contributions=submission_contributions(session, submission),
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),

@@ -27,9 +27,9 @@ REPORT_ERRORS = guarded(404, 409, 413)
 
 
 @router.get("/queue", responses=documented())
-def get_queue(session: ReadSession) -> Queue:
-    """Jobs that run and jobs that wait, in order."""
-    return list_queue(session)
+def get_queue(session: ReadSession, tracks: Tracks, settings: Settings) -> Queue:
+    """Jobs that run and jobs that wait, in order, with when each should start and end."""
+    return list_queue(session, tracks, settings, utc_now())
 
 
 @router.post("/jobs/{job_id}/heartbeat", responses=REPORT_ERRORS)

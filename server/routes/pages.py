@@ -41,10 +41,15 @@ def show_track(
 
 @router.get("/submissions/{submission_id}")
 def show_submission(
-    submission_id: str, session: ReadSession, tracks: Tracks, viewer: PageViewer
+    submission_id: str,
+    session: ReadSession,
+    tracks: Tracks,
+    settings: Settings,
+    viewer: PageViewer,
 ) -> HTMLResponse:
     """A submission."""
-    return render("submission.html", submission_page(session, tracks, submission_id), viewer)
+    page = submission_page(session, tracks, settings, submission_id, utc_now())
+    return render("submission.html", page, viewer)
 
 
 @router.get("/compare")
@@ -56,6 +61,8 @@ def show_comparison(
 
 
 @router.get("/queue")
-def show_queue(session: ReadSession, settings: Settings, viewer: PageViewer) -> HTMLResponse:
+def show_queue(
+    session: ReadSession, tracks: Tracks, settings: Settings, viewer: PageViewer
+) -> HTMLResponse:
     """The queue and the workers."""
-    return render("queue.html", queue_page(session, utc_now(), settings.lease_seconds), viewer)
+    return render("queue.html", queue_page(session, tracks, settings, utc_now()), viewer)

@@ -12,6 +12,8 @@ from server import runs
 from server.dependencies import ReadSession, Settings, Tracks
 from server.error_answers import documented
 from server.run_log import log_tail
+from server.tables import utc_now
+from server.waiting.forecast import run_forecast
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 MAX_TAIL = 10_000
@@ -25,9 +27,11 @@ class RunMetrics(Message):
 
 
 @router.get("/{run_id}", responses=documented(404))
-def get_run(run_id: str, session: ReadSession, settings: Settings) -> RunStatus:
-    """Where a run stands, and its result once it has one."""
-    return runs.run_status(session, run_id, settings.base_url)
+def get_run(run_id: str, session: ReadSession, tracks: Tracks, settings: Settings) -> RunStatus:
+    """Where a run stands, when it should start and end, and its result once it has one."""
+    status = runs.run_status(session, run_id, settings.base_url)
+    forecast = run_forecast(session, tracks, settings, run_id, utc_now())
+    return status.model_copy(update={"forecast": forecast})
 
 
 @router.get("/{run_id}/spec", responses=documented(404))

@@ -9,7 +9,7 @@ from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from server import job_queue, submissions
 from server.access.caller import require_author
 from server.access.requirement import Submitter
-from server.database import write_session
+from server.database import read_session, write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
 from server.errors import NotYours
@@ -20,8 +20,10 @@ from server.submission_views import (
     list_submissions,
     submission_detail,
 )
+from server.tables import utc_now
 from server.verdict.reruns import ask_for_rerun
 from server.verdict.withdrawals import withdraw
+from server.waiting.forecast import run_forecast
 
 router = APIRouter(prefix="/submissions", tags=["submissions"])
 MAX_PAGE = 200
@@ -60,7 +62,10 @@ def submit(
         database, tracks, text, key, settings.base_url, caller, settings.quota_gpu_minutes
     )
     response.status_code = 201 if is_new else 200
-    return receipt
+    # Not in the transaction that queues it, for which other writers wait.
+    with read_session(database) as session:
+        forecast = run_forecast(session, tracks, settings, receipt.run_id, utc_now())
+    return receipt.model_copy(update={"forecast": forecast})
 
 
 @router.get("", responses=documented())
@@ -80,7 +85,9 @@ def get_submission(
 ) -> SubmissionDetail:
     """A submission, what it resolved to, and where its run stands."""
     row = submissions.find_submission(session, submission_id)
-    return submission_detail(session, row.id, tracks.get(row.track), settings.base_url)
+    detail = submission_detail(session, row.id, tracks.get(row.track), settings.base_url)
+    forecast = run_forecast(session, tracks, settings, row.run_id, utc_now())
+    return detail.model_copy(update={"run": detail.run.model_copy(update={"forecast": forecast})})
 
 
 @router.get(

@@ -15,7 +15,7 @@ from server.canary import schedule
 from server.database import write, write_session
 from server.dependencies import Database, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
-from server.tables import Worker
+from server.tables import Worker, utc_now
 from server.trust.marks import mark_worker
 from server.trust.standing import settle_standing
 from server.workers import WorkerSummary
@@ -33,9 +33,9 @@ class WorkerList(Message):
 
 
 @router.get("", responses=documented())
-def list_workers(session: ReadSession) -> WorkerList:
-    """All workers that ever registered."""
-    return WorkerList(workers=workers.list_workers(session))
+def list_workers(session: ReadSession, tracks: Tracks, settings: Settings) -> WorkerList:
+    """All workers that ever registered, what each does, and how it is."""
+    return WorkerList(workers=workers.list_workers(session, tracks, settings, utc_now()))
 
 
 @router.post("", responses=guarded(409, 413))

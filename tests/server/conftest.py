@@ -51,6 +51,9 @@ ON_BOTH_STORES = {
     "verdict.test_judging",
     "verdict.test_records",
     "verdict.test_withdrawals",
+    "waiting.test_alarm",
+    "waiting.test_fleet",
+    "waiting.test_forecast",
 }
 """Modules whose subject locks rows, races, or depends on what a database answers."""
 

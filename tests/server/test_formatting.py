@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -109,3 +109,22 @@ def test_moment_is_utc_to_the_minute() -> None:
 
 def test_standard_error_of_a_share_is_in_percentage_points() -> None:
     assert formatting.percent_points(0.01257) == "1.26"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "now"),
+        (0.9, "now"),
+        (3, "in 10 s"),
+        (84, "in 80 s"),
+        (90, "in 2 min"),
+        (5399, "in 90 min"),
+        (5400, "in 1.5 h"),
+        (172_799, "in 48.0 h"),
+        (216_000, "in 2.5 days"),
+    ],
+)
+def test_moments_to_come_are_told_in_round_numbers(seconds: float, text: str) -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert formatting.from_now(now + timedelta(seconds=seconds), now) == text

@@ -2,9 +2,11 @@ from starlette.testclient import TestClient
 
 from tests.server.factories import API, claim_one, finish, heartbeat, submit
 
+EMPTY = {"running": [], "queued": [], "alarm": None}
+
 
 def test_the_queue_lists_running_and_waiting_jobs_in_order(client: TestClient) -> None:
-    assert client.get(f"{API}/queue").json() == {"running": [], "queued": []}
+    assert client.get(f"{API}/queue").json() == EMPTY
     submit(client, "One")
     submit(client, "Two", author="bob")
     submit(client, "Three")
@@ -23,4 +25,4 @@ def test_the_queue_lists_running_and_waiting_jobs_in_order(client: TestClient) -
 def test_a_finished_job_leaves_the_queue(client: TestClient) -> None:
     submit(client)
     finish(client, claim_one(client))
-    assert client.get(f"{API}/queue").json() == {"running": [], "queued": []}
+    assert client.get(f"{API}/queue").json() == EMPTY

@@ -10,13 +10,22 @@ from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from core.schema.result import FailureKind
 from runner import authoring
 from runner.api.client import AuthorClient
 from runner.api.transport import Transport
 from runner.cli import app as command_line
 from runner.exit_codes import ExitCode
 from runner.settings import RunnerSettings
-from tests.server.factories import claim_one, finish, submission_yaml, submit_and_finish
+from tests.server.factories import (
+    claim_one,
+    finish,
+    send_failure,
+    send_log,
+    submission_yaml,
+    submit,
+    submit_and_finish,
+)
 
 RATE = "optimizer.muon.learning_rate"
 BASELINE_LOSSES = (2.0, 2.001, 1.999, 2.002, 1.998)
@@ -65,6 +74,20 @@ def test_board_and_status_show_the_verdict(server: TestClient) -> None:
     status = call("status", mine).stdout
     assert "-0.1000 nats [-0.1124, -0.0876], 1 run against 5 of the baseline" in status
     assert "at 3 runs" in status
+
+
+def test_the_status_of_a_failed_run_is_all_that_its_author_needs(server: TestClient) -> None:
+    receipt = submit(server, "Too hot", {RATE: 0.9})
+    offer = claim_one(server)
+    send_log(server, offer, "step 1\nloss is nan\n")
+    send_failure(server, offer, FailureKind.DIVERGED, "nan at step 2")
+    for identity in (receipt.submission_id, receipt.run_id):
+        shown = call("status", identity).stdout
+        assert "diverged, the submission's fault: nan at step 2" in shown
+        assert "lower the learning rates" in shown
+        assert shown.endswith("The last 2 lines of its log:\nstep 1\nloss is nan\n")
+    answer = json.loads(call("status", receipt.run_id, "--json").stdout)
+    assert answer["last_lines"] == ["step 1", "loss is nan"]
 
 
 def test_watching_a_submission_ends_with_its_verdict(

@@ -5,6 +5,7 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.schema.job import RunSpec, RunStatus
+from core.schema.result import FailureKind
 from core.schema.track import Track
 from server.tables import Experiment
 from tests.server.factories import (
@@ -13,6 +14,8 @@ from tests.server.factories import (
     finish,
     heartbeat,
     points,
+    send_failure,
+    send_log,
     send_points,
     submit,
 )
@@ -56,6 +59,23 @@ def test_a_finished_run_is_in_no_phase(client: TestClient) -> None:
     assert (done.state, done.phase, done.failure) == ("succeeded", None, None)
     assert done.result is not None
     assert done.result.val_loss == 2.0
+
+
+def test_a_failed_run_tells_its_fault_its_advice_and_the_end_of_its_log(
+    client: TestClient,
+) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    send_log(client, offer, "".join(f"line {n}\n" for n in range(150)))
+    assert status(client, receipt.run_id).last_lines == ()
+    send_failure(client, offer, FailureKind.OUT_OF_MEMORY, "24 GiB")
+    failed = status(client, receipt.run_id)
+    assert failed.failure is FailureKind.OUT_OF_MEMORY
+    assert (failed.failure_message, failed.failure_fault) == ("24 GiB", "the submission's fault")
+    assert failed.failure_advice == FailureKind.OUT_OF_MEMORY.advice
+    assert failed.last_lines == tuple(f"line {n}" for n in range(50, 150))
+    detail = client.get(f"{API}/submissions/{receipt.submission_id}").json()
+    assert detail["run"]["last_lines"] == list(failed.last_lines)
 
 
 def test_a_run_can_be_trained_again_from_its_spec(client: TestClient) -> None:

@@ -1,10 +1,13 @@
+from typing import Any
+
 import pytest
+from httpx2 import Response
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
-from core.schema.job import PROTOCOL_VERSION
+from core.schema.job import PROTOCOL_VERSION, JobOffer
 from server.tables import Worker
-from tests.server.factories import API, GIB, claim_one, finish, hello, register, submit
+from tests.server.factories import API, GIB, claim_one, finish, hello, register, report, submit
 
 
 def test_a_worker_learns_its_id_and_how_often_to_report(client: TestClient) -> None:
@@ -47,3 +50,113 @@ def test_the_list_of_workers_says_what_each_runs(client: TestClient) -> None:
     ]
     finish(client, offer)
     assert client.get(f"{API}/workers").json()["workers"][0]["run_ids"] == []
+
+
+TELEMETRY = {
+    "temperature_celsius": 61.5,
+    "memory_used_bytes": 8 * GIB,
+    "memory_total_bytes": 80 * GIB,
+    "driver": "550.54.15",
+}
+H100 = {"device": "NVIDIA H100", "has_cuda": True, "memory_bytes": 80 * GIB}
+
+
+def beat(client: TestClient, offer: JobOffer, **more: object) -> Response:
+    return report(client, offer, "heartbeat", phase="training", completed=5, total=10, **more)
+
+
+def list_all(client: TestClient) -> dict[str, dict[str, Any]]:
+    """All workers by name."""
+    workers = client.get(f"{API}/workers").json()["workers"]
+    return {worker["name"]: worker for worker in workers}
+
+
+def test_a_heartbeat_tells_how_the_device_is(client: TestClient) -> None:
+    submit(client)
+    offer = claim_one(client, "bench", **H100)
+    before = list_all(client)["bench"]
+    assert (before["temperature_celsius"], before["driver"]) == (None, "")
+    assert before["telemetry_at"] is None
+    assert beat(client, offer, telemetry=TELEMETRY).status_code == 200
+    told = list_all(client)["bench"]
+    assert {name: told[name] for name in TELEMETRY} == TELEMETRY
+    assert told["telemetry_at"] == told["last_seen_at"]
+
+
+def test_a_worker_that_tells_nothing_keeps_what_it_told(client: TestClient) -> None:
+    submit(client)
+    offer = claim_one(client)
+    beat(client, offer, telemetry=TELEMETRY)
+    assert beat(client, offer).status_code == 200
+    assert list_all(client)["bench"]["temperature_celsius"] == 61.5
+
+
+def test_what_a_newer_worker_tells_beyond_that_is_ignored(client: TestClient) -> None:
+    submit(client)
+    offer = claim_one(client)
+    assert beat(client, offer, telemetry={**TELEMETRY, "fan": 3}).status_code == 200
+
+
+@pytest.mark.parametrize("celsius", [-101.0, 301.0, "hot"])
+def test_impossible_temperatures_are_refused(client: TestClient, celsius: object) -> None:
+    submit(client)
+    offer = claim_one(client)
+    refused = beat(client, offer, telemetry={"temperature_celsius": celsius})
+    assert refused.status_code == 422
+    assert "temperature_celsius" in refused.text
+
+
+def test_the_list_of_workers_says_where_each_job_stands(client: TestClient) -> None:
+    receipt = submit(client, "Mine")
+    beat(client, claim_one(client, "busy"))
+    register(client, "free")
+    workers = list_all(client)
+    assert workers["busy"]["jobs"] == [
+        {
+            "run_id": receipt.run_id,
+            "submission_id": receipt.submission_id,
+            "name": "Mine",
+            "track": "debug",
+            "state": "running",
+            "phase": "training",
+            "completed": 5,
+            "total": 10,
+        }
+    ]
+    assert (workers["busy"]["state"], workers["free"]["state"]) == ("working", "idle")
+    assert workers["free"]["jobs"] == []
+
+
+def test_the_list_of_workers_says_what_each_is_offered(client: TestClient) -> None:
+    register(client, "processor")
+    register(client, "gpu", **H100)
+    register(client, "tiny", memory_bytes=1)
+    workers = list_all(client)
+    assert workers["processor"]["offers"] == [{"track": "debug", "price_usd_per_hour": 0.04}]
+    prices = {offer["track"]: offer["price_usd_per_hour"] for offer in workers["gpu"]["offers"]}
+    assert prices["five_dollar"] == prices["gpu_24gb"] == 2.2
+    assert prices["debug"] is None
+    assert workers["tiny"]["offers"] == []
+
+
+def test_the_page_shows_each_worker_as_it_is(client: TestClient) -> None:
+    receipt = submit(client, "Mine")
+    beat(client, claim_one(client, "bench", **H100), telemetry=TELEMETRY)
+    register(client, "free")
+    html = client.get("/queue").text
+    table = html[html.index('id="workers"') : html.index('id="canaries"')]
+    free, busy = table.split("<tr data-key=")[1:]  # the last seen first
+    for part in (
+        '<span class="state working">working</span>',
+        f'<a href="/submissions/{receipt.submission_id}">Mine</a>',
+        '<progress max="10" value="5"',
+        "five_dollar",
+        "$2.20/h",
+        "driver 550.54.15",
+        "62 °C",
+        "8.00 GiB",
+        "of 80.00 GiB",
+    ):
+        assert part in busy, part
+    assert '<span class="state idle">idle</span>' in free
+    assert "five_dollar" not in free

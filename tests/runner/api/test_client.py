@@ -7,6 +7,7 @@ import httpx
 from core.schema.job import Phase
 from core.schema.result import FailureKind
 from core.schema.submission import RerunRequest, WithdrawalRequest
+from core.schema.telemetry import Telemetry
 from runner.api.client import AuthorClient, WorkerClient
 from runner.api.transport import Transport
 from tests.runner import examples
@@ -44,6 +45,35 @@ def test_every_report_carries_the_lease_token():
     ends = [request.url.path.removeprefix("/api/v1/jobs/j_1/") for request in recorder.requests]
     assert ends == ["heartbeat", "metrics", "log", "result", "failure", "release"]
     assert {json.loads(r.content)["lease_token"] for r in recorder.requests} == {"token"}
+
+
+def test_telemetry_travels_with_a_heartbeat_and_nothing_stands_for_its_absence():
+    recorder = Recorder(httpx.Response(200, json={"cancel": False}))
+    client = WorkerClient(recorder.transport)
+    client.heartbeat("j_1", "token", Phase.TRAINING, 1, 2, Telemetry(temperature_celsius=61.0))
+    client.heartbeat("j_1", "token", Phase.TRAINING, 1, 2)
+    full, bare = (json.loads(request.content) for request in recorder.requests)
+    assert full["telemetry"]["temperature_celsius"] == 61.0
+    assert "telemetry" not in bare
+
+
+def test_a_server_from_before_telemetry_gets_the_heartbeat_without():
+    bodies = []
+
+    def refuse_telemetry(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        if "telemetry" in bodies[-1]:
+            error = {"kind": "invalid_request", "message": "telemetry: no such field"}
+            return httpx.Response(422, json=error)
+        return httpx.Response(200, json={"cancel": True})
+
+    transport = Transport("http://server", 0.0, httpx.MockTransport(refuse_telemetry))
+    client = WorkerClient(transport)
+    assert client.heartbeat("j_1", "token", Phase.TRAINING, 1, 2, Telemetry()).cancel
+    assert [sorted(body) for body in bodies] == [
+        ["completed", "lease_token", "phase", "telemetry", "total"],
+        ["completed", "lease_token", "phase", "total"],
+    ]
 
 
 def test_a_submission_is_sent_as_it_stands_in_the_file():

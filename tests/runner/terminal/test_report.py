@@ -6,42 +6,15 @@ import pytest
 from rich.console import Console
 
 from core.estimate.cost import Estimate
-from runner.api.answers import Queue
 from runner.runs.comparison import Comparison
 from runner.terminal.report import (
     estimate_rows,
     print_comparison,
-    print_queue,
+    print_last_lines,
     result_rows,
     status_rows,
 )
 from tests.runner import examples
-
-QUEUED = {
-    "run_id": "r_1",
-    "purpose": "submission",
-    "submission_id": "s_1",
-    "name": "Mine",
-    "author": "me",
-    "track": "debug",
-    "state": "queued",
-    "worker": None,
-    "phase": None,
-    "completed": 0,
-    "total": 0,
-}
-
-
-def test_the_queue_says_why_the_server_queued_a_run():
-    stream = io.StringIO()
-    asked = {**QUEUED, "run_id": "r_2", "purpose": "rerun"}
-    nobody = {**QUEUED, "run_id": "r_3", "purpose": "baseline", "submission_id": ""}
-    queue = Queue.model_validate({"running": [], "queued": [QUEUED, asked, nobody]})
-    print_queue(Console(file=stream, width=160), queue)
-    own, rerun, baseline = stream.getvalue().splitlines()[3:6]
-    assert [cell.strip() for cell in own.split("│")[6:8]] == ["r_1", ""]
-    assert [cell.strip() for cell in rerun.split("│")[6:8]] == ["r_2", "rerun"]
-    assert [cell.strip() for cell in baseline.split("│")[2:8:5]] == ["–", "baseline"]
 
 
 def test_a_run_that_nobody_submitted_goes_by_its_name():
@@ -123,6 +96,18 @@ def test_an_estimate_in_dollars_shows_the_tokens_that_they_buy():
     bought = ESTIMATE.model_copy(update={"train_tokens": tokens, "train_tokens_range": ranges})
     row = dict(estimate_rows(bought))["training on H200"]
     assert row == "2,000 million tokens (1,500 to 2,500) in 17 s, $0.0400"
+
+
+def test_a_failed_run_ends_with_its_log_as_it_is():
+    stream = io.StringIO()
+    console = Console(file=stream, width=30)
+    print_last_lines(console, examples.status(state="running"))
+    assert stream.getvalue() == ""
+    lines = ["[bold]step 1[/bold] :warning: " + "x" * 30, "loss is nan"]
+    failed = examples.status(state="failed", failure="diverged", last_lines=lines)
+    print_last_lines(console, failed)
+    assert stream.getvalue().splitlines() == ["The last 2 lines of its log:", *lines]
+    assert "last lines" not in dict(status_rows(failed))
 
 
 def test_a_failed_run_says_whose_fault_it_is_and_where_its_log_is():

@@ -67,7 +67,7 @@ def test_a_session_ends_after_an_hour_without_a_job(machine):
 
 
 def test_the_state_of_a_machine_names_its_gpus_driver_packages_and_code(monkeypatch):
-    monkeypatch.setattr(device, "_ask_gpus", lambda query: f"answer to {query}")
+    monkeypatch.setattr(device, "ask_gpus", lambda query: f"answer to {query}")
     monkeypatch.setenv("FIVE_DOLLAR_COMMIT", "abc")
     state = current_machine_state("auto")
     assert "answer to --query-gpu=name,uuid,driver_version" in state

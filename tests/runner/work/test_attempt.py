@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from core.schema.checkpoint import StoredCheckpoint
+from core.schema.telemetry import Telemetry
 from core.train.checkpoint_folder import FILES
 from runner.runs.run_folder import RunFolder
 from runner.stopping import StopRequest
@@ -17,6 +18,7 @@ from runner.work.attempt import Attempt
 from runner.work.checkpoint_archive import open_archive
 from runner.work.checkpoint_upload import UploadRules
 from runner.work.outcome import Outcome
+from runner.work.telemetry import Gauges
 from tests.runner import examples
 from tests.runner.work import programs
 from tests.runner.work.test_child import is_alive, wait_for
@@ -39,6 +41,7 @@ class Bench:
         self.heartbeat_seconds = 0.05
         self.hang_seconds = 60.0
         self.upload_rules = UploadRules(every_seconds=0.0, max_bytes=0)
+        self.gauges = Gauges("cpu", lambda device: None)
         self.display = examples.SilentDisplay()
         self.anchors = Anchors("cpu", programs.program(tmp_path, programs.ANCHOR, "anchor.py"))
 
@@ -54,6 +57,7 @@ class Bench:
             self.anchors,
             self.hang_seconds,
             self.upload_rules,
+            self.gauges,
             command,
         )
         return job.run(examples.environment(self.tmp_path))
@@ -111,6 +115,21 @@ def test_heartbeats_go_on_while_the_child_works(bench, server):
     bench.carry_out(programs.STEP_UNTIL_ASKED)
     assert server.calls.count("heartbeat") >= 3
     assert server.bodies["heartbeat"]["phase"] in ("training", "preparing_data")
+
+
+def test_a_heartbeat_tells_how_the_device_is(bench, server):
+    told = []
+
+    def note_the_last_one(name: str) -> None:
+        if name == "heartbeat" and name in server.bodies:
+            told.append(server.bodies[name].get("telemetry", {}).get("driver"))
+        if len(told) == 3:
+            bench.stop.ask()
+
+    bench.gauges = Gauges("cuda", lambda device: Telemetry(driver=f"of {device}"))
+    server.on_call = note_the_last_one
+    bench.carry_out(programs.STEP_UNTIL_ASKED)
+    assert told[:3] == ["of cuda", None, None]
 
 
 def test_progress_is_reported_more_often_than_heartbeats_are_due(bench, server, monkeypatch):

@@ -6,6 +6,8 @@ from core.schema.result import Timing
 from core.tracks import load_tracks
 from server.errors import NotFound
 from server.pages.submission import SubmissionPage, run_time, submission_page
+from server.settings import ServerSettings
+from server.tables import utc_now
 from tests.server.factories import (
     claim_one,
     points,
@@ -20,7 +22,8 @@ RELU = {"model.feed_forward.activation": "squared_relu"}
 
 
 def page_of(session: Session, submission_id: str) -> SubmissionPage:
-    return submission_page(session, load_tracks(), submission_id)
+    settings = ServerSettings(database_url="sqlite:///unused.sqlite")
+    return submission_page(session, load_tracks(), settings, submission_id, utc_now())
 
 
 def test_phases_lie_end_to_end_on_a_bar_of_100() -> None:

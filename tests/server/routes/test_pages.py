@@ -92,7 +92,9 @@ def test_failed_run_shows_class_message_advice_and_log(client: TestClient) -> No
         assert "nan at step 2" in text
         assert "lower the learning rates" in text
         assert "the submission&#39;s fault" in text
-    assert "loss is nan" in client.get(f"/submissions/{failed}").text
+    html = client.get(f"/submissions/{failed}").text
+    assert "loss is nan" in html
+    assert '<a href="#log">' in html
 
 
 def test_running_page_asks_to_be_renewed_and_shows_progress(client: TestClient) -> None:
