@@ -157,14 +157,25 @@ def close(
 
 def enter_state(session: Session, job: Job) -> None:
     """Tell the ledger where a job stands now."""
-    contents: dict[str, JsonValue] = {
-        "run": job.run_id,
-        "state": job.state.value,
-        "attempt": job.attempt,
-        "worker": job.worker_id,
-        "failure": job.failure.value if job.failure else None,
-    }
+    contents = state_contents(job.run_id, job.state, job.attempt, job.worker_id, job.failure)
     record(session, LedgerKind.JOB, job.id, contents)
+
+
+def state_contents(
+    run_id: str,
+    state: JobState,
+    attempt: int,
+    worker_id: str | None,
+    failure: FailureKind | None = None,
+) -> dict[str, JsonValue]:
+    """What the ledger tells of a job when its state changes."""
+    return {
+        "run": run_id,
+        "state": state.value,
+        "attempt": attempt,
+        "worker": worker_id,
+        "failure": failure.value if failure else None,
+    }
 
 
 def _requeue(session: Session, job: Job) -> None:

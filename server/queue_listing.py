@@ -5,6 +5,7 @@ from sqlmodel import Session, col, func, select
 
 from core.schema.base import Message
 from core.schema.job import JobState, Phase
+from server.job_choice import QUEUE_ORDER
 from server.run_labels import Label, run_labels
 from server.tables import Experiment, Job, Run, RunPurpose, Worker
 
@@ -69,7 +70,7 @@ def list_queue(session: Session) -> Queue:
         .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .outerjoin(Worker, col(Worker.id) == func.coalesce(Job.worker_id, Job.only_worker_id))
         .where(col(Job.state).in_((JobState.RUNNING, JobState.QUEUED)))
-        .order_by(col(Job.priority), col(Job.position), col(Job.id))
+        .order_by(*QUEUE_ORDER)
     )
     rows = session.exec(query).all()
     labels = run_labels(session, [run for _, run, _, _ in rows])

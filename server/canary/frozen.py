@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from server.canary.tables import WorkerFreeze
+from server.tables import table_of
+
+FREEZE = table_of(WorkerFreeze)
+
+
+def frozen_tracks(worker_id: ColumnElement[str]) -> Select[tuple[str]]:
+    """The tracks on which a worker is frozen, for use in another statement."""
+    lasting = FREEZE.c.thawed_at.is_(None)
+    return select_columns(FREEZE.c.track).where(FREEZE.c.worker_id == worker_id, lasting)
 
 
 def standing_freezes(session: Session, worker_id: str) -> Sequence[WorkerFreeze]:

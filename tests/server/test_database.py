@@ -76,7 +76,8 @@ def test_rows_survive_the_way_up_and_down(bare_url: str) -> None:
     with read_session(engine) as session:
         runs = session.exec(select(Run).order_by(Run.id)).all()
         assert [run.purpose.value for run in runs] == ["baseline", "submission", "submission"]
-        assert session.exec(select(Job.priority)).all() == [Priority.NEW]
+        (job,) = session.exec(select(Job)).all()
+        assert (job.priority, job.track, job.track_version) == (Priority.NEW, "debug", 1)
         report = check_ledger(session)
         assert (report.length, report.num_results, report.faults) == (2, 2, ())
     downgrade(engine, "0001")
