@@ -8,6 +8,8 @@ import logging
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
+from sqlalchemy import bindparam, update
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, select
 
 from core.schema.job import FailureReport, Heartbeat, JobState
@@ -15,10 +17,20 @@ from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
 from server.ledger.entries import record
-from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
+from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, table_of, utc_now
 
 MAX_FAULTS = 3
 """Attempts that may end by the platform's fault before the run counts as failed."""
+
+LOCKED_JOB = select(Job).where(Job.id == bindparam("job_id")).with_for_update()
+ATTEMPT = table_of(Attempt)
+OUTCOME_OF_LEASE = select_columns(ATTEMPT.c.outcome).where(
+    ATTEMPT.c.job_id == bindparam("job_id"), ATTEMPT.c.lease_token == bindparam("lease_token")
+)
+ENDED_ATTEMPT = update(ATTEMPT).where(
+    ATTEMPT.c.job_id == bindparam("ended_job"), ATTEMPT.c.number == bindparam("ended_number")
+)
+SEEN_WORKER = update(table_of(Worker)).where(table_of(Worker).c.id == bindparam("worker_id"))
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +41,7 @@ def lock_job(session: Session, job_id: str) -> Job:
     Raises:
         NotFound: there is none.
     """
-    job = session.exec(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
+    job = session.exec(LOCKED_JOB, params={"job_id": job_id}).one_or_none()
     if job is None:
         raise NotFound(f"there is no job {job_id!r}.")
     return job
@@ -43,17 +55,25 @@ def hold(session: Session, job_id: str, lease_token: str, lease_seconds: float) 
         LeaseLost: the token is not the current lease's.
     """
     job = lock_job(session, job_id)
+    renew(session, job, lease_token, lease_seconds)
+    return job
+
+
+def renew(session: Session, job: Job, lease_token: str, lease_seconds: float) -> None:
+    """Renew the lease of a job that was locked.
+
+    Raises:
+        LeaseLost: the token is not the current lease's.
+    """
     if job.state is not JobState.RUNNING or job.lease_token != lease_token:
         raise LeaseLost(
-            f"job {job_id} is no longer yours: its lease ended, or it was cancelled or finished. "
+            f"job {job.id} is no longer yours: its lease ended, or it was cancelled or finished. "
             "Stop this run; nothing of this report was stored."
         )
     now = utc_now()
     job.lease_expires_at = now + timedelta(seconds=lease_seconds)
-    worker = session.get(Worker, job.worker_id)
-    if worker is not None:
-        worker.last_seen_at = now
-    return job
+    seen = {"worker_id": job.worker_id, "last_seen_at": now}
+    session.connection().execute(SEEN_WORKER, seen)
 
 
 def hold_or_ended(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> Job:
@@ -76,9 +96,10 @@ def heartbeat(session: Session, job_id: str, report: Heartbeat, lease_seconds: f
 
 def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> None:
     """Queue an unfinished job again; it counts as nobody's fault. A repetition changes nothing."""
-    if has_ended(session, job_id, lease_token, AttemptOutcome.RETURNED):
+    job = lock_job(session, job_id)
+    if has_ended(session, job, lease_token, AttemptOutcome.RETURNED):
         return
-    job = hold(session, job_id, lease_token, lease_seconds)
+    renew(session, job, lease_token, lease_seconds)
     end_attempt(session, job, AttemptOutcome.RETURNED)
     if job.cancel_requested:
         close(session, job, JobState.CANCELLED, FailureKind.CANCELLED, "Cancelled while it ran.")
@@ -89,9 +110,10 @@ def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: fl
 
 def fail(session: Session, job_id: str, report: FailureReport, lease_seconds: float) -> None:
     """End an attempt by a failure; the platform's are retried. A repetition changes nothing."""
-    if has_ended(session, job_id, report.lease_token, AttemptOutcome.FAILURE):
+    job = lock_job(session, job_id)
+    if has_ended(session, job, report.lease_token, AttemptOutcome.FAILURE):
         return
-    job = hold(session, job_id, report.lease_token, lease_seconds)
+    renew(session, job, report.lease_token, lease_seconds)
     end_attempt(session, job, AttemptOutcome.FAILURE, report.kind, report.message)
     if report.kind.is_platform_fault:
         retry_or_fail(session, job, report.kind, report.message)
@@ -114,16 +136,15 @@ def retry_or_fail(session: Session, job: Job, kind: FailureKind, message: str) -
         _requeue(session, job)
 
 
-def has_ended(session: Session, job_id: str, lease_token: str, outcome: AttemptOutcome) -> bool:
+def has_ended(session: Session, job: Job, lease_token: str, outcome: AttemptOutcome) -> bool:
     """Whether this lease's attempt ended in this way, so that a report repeats an earlier one.
 
-    Raises:
-        NotFound: there is no such job.
+    Args:
+        job: locked, so that no other report ends it meanwhile.
     """
-    lock_job(session, job_id)
-    attempts = select(Attempt).where(Attempt.job_id == job_id, Attempt.lease_token == lease_token)
-    attempt = session.exec(attempts).one_or_none()
-    return attempt is not None and attempt.outcome is outcome
+    lease = {"job_id": job.id, "lease_token": lease_token}
+    ended = session.connection().execute(OUTCOME_OF_LEASE, lease).scalar_one_or_none()
+    return ended is outcome
 
 
 def end_attempt(
@@ -134,10 +155,15 @@ def end_attempt(
     message: str = "",
 ) -> None:
     """Note how the job's present attempt ended."""
-    attempt = session.get_one(Attempt, (job.id, job.attempt))
-    attempt.outcome, attempt.failure, attempt.message = outcome, failure, message
-    attempt.ended_at = utc_now()
-    session.flush()
+    ended = {
+        "ended_job": job.id,
+        "ended_number": job.attempt,
+        "outcome": outcome,
+        "failure": failure,
+        "message": message,
+        "ended_at": utc_now(),
+    }
+    session.connection().execute(ENDED_ATTEMPT, ended)
 
 
 def close(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Select, bindparam
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -10,6 +10,9 @@ from server.canary.tables import WorkerFreeze
 from server.tables import table_of
 
 FREEZE = table_of(WorkerFreeze)
+STANDING = select(WorkerFreeze).where(
+    WorkerFreeze.worker_id == bindparam("worker_id"), col(WorkerFreeze.thawed_at).is_(None)
+)
 
 
 def frozen_tracks(worker_id: ColumnElement[str]) -> Select[tuple[str]]:
@@ -20,8 +23,7 @@ def frozen_tracks(worker_id: ColumnElement[str]) -> Select[tuple[str]]:
 
 def standing_freezes(session: Session, worker_id: str) -> Sequence[WorkerFreeze]:
     """The freezes of a worker that last, at most one a track."""
-    query = select(WorkerFreeze).where(WorkerFreeze.worker_id == worker_id)
-    return session.exec(query.where(col(WorkerFreeze.thawed_at).is_(None))).all()
+    return session.exec(STANDING, params={"worker_id": worker_id}).all()
 
 
 def standing_freeze(session: Session, worker_id: str, track: str) -> WorkerFreeze | None:

@@ -1,24 +1,45 @@
 """The validation losses of a board: what verdicts are taken from. Held runs are left out."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from server.tables import Run
+from server.tables import Run, table_of
 from server.verdict.noise import Noise, pooled_noise
+
+RUN = table_of(Run)
+OF_BOARD = (
+    select_columns(RUN.c.experiment_hash, RUN.c.seed, RUN.c.val_loss)
+    .where(RUN.c.comparability_key == bindparam("key"), RUN.c.val_loss.is_not(None))
+    .where(RUN.c.held_reason == "")
+    .order_by(RUN.c.seed, RUN.c.finished_at, RUN.c.id)
+)
+OF_EXPERIMENT = OF_BOARD.where(RUN.c.experiment_hash == bindparam("experiment_hash"))
+OF_REPEATED = OF_BOARD.where(
+    RUN.c.experiment_hash.in_(
+        select_columns(RUN.c.experiment_hash)
+        .where(RUN.c.comparability_key == bindparam("key"), RUN.c.val_loss.is_not(None))
+        .group_by(RUN.c.experiment_hash)
+        .having(func.count() > 1)
+    )
+)
+"""The losses of experiments that ran more than once."""
 
 
 def experiment_losses(session: Session, experiment_hash: str, key: str) -> list[float]:
     """Losses of an experiment's runs, in the order of the track's seeds."""
-    query = _losses(key).where(Run.experiment_hash == experiment_hash)
-    return _by_experiment(session.exec(query)).get(experiment_hash, [])
+    session.flush()
+    asked = {"key": key, "experiment_hash": experiment_hash}
+    rows = session.connection().execute(OF_EXPERIMENT, asked)
+    return _by_experiment(rows).get(experiment_hash, [])
 
 
 def losses_by_experiment(session: Session, key: str) -> dict[str, list[float]]:
     """Losses of all experiments that have a result under a key, in the order of seeds."""
-    return _by_experiment(session.exec(_losses(key)))
+    session.flush()
+    return _by_experiment(session.connection().execute(OF_BOARD, {"key": key}))
 
 
 def newest_losses(session: Session, experiment_hash: str) -> list[float]:
@@ -36,23 +57,9 @@ def newest_key(session: Session, experiment_hash: str) -> str | None:
 
 def board_noise(session: Session, key: str) -> Noise | None:
     """The noise of the board, pooled over every experiment that ran more than once."""
-    repeated = (
-        select(Run.experiment_hash)
-        .where(Run.comparability_key == key, col(Run.val_loss).is_not(None))
-        .group_by(col(Run.experiment_hash))
-        .having(func.count() > 1)
-    )
-    query = _losses(key).where(col(Run.experiment_hash).in_(repeated))
-    return pooled_noise(list(_by_experiment(session.exec(query)).values()))
-
-
-def _losses(key: str) -> Any:
-    return (
-        select(Run.experiment_hash, Run.seed, Run.val_loss)
-        .where(Run.comparability_key == key, col(Run.val_loss).is_not(None))
-        .where(Run.held_reason == "")
-        .order_by(col(Run.seed), col(Run.finished_at), col(Run.id))
-    )
+    session.flush()
+    rows = session.connection().execute(OF_REPEATED, {"key": key})
+    return pooled_noise(list(_by_experiment(rows).values()))
 
 
 def _by_experiment(rows: Iterable[tuple[str, int, float | None]]) -> dict[str, list[float]]:

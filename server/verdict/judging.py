@@ -7,6 +7,7 @@ whole board anew, any other result its own experiment.
 import logging
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 
 from sqlmodel import Session, col, func, or_, select
 
@@ -25,18 +26,17 @@ from server.verdict.board_losses import (
     losses_by_experiment,
 )
 from server.verdict.escalation import TRIAGE_RUNS, wanted_runs
-from server.verdict.judge import Judgement, Verdict, judge
+from server.verdict.judge import MIN_BASELINE_RUNS, Judgement, Verdict, judge, judge_pair
 from server.verdict.noise import Noise
 from server.verdict.records import (
     counted_mean,
     is_withdrawn,
-    judge_against_record,
     settle_record,
     standing_record,
     stored_judgement,
 )
 from server.verdict.rerun_outcomes import settle_reruns
-from server.verdict.tables import JudgementRow
+from server.verdict.tables import JudgementRow, RecordRow
 
 MAX_ROUNDS = 2
 """How often all runs of the baseline may fail, or end on other data than a board's, before the
@@ -70,6 +70,8 @@ def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_
     It failed, its workers were lost, or the one that ended it has other data. Both limits above
     hold, so that this comes to an end.
     """
+    if not queues_runs or job.only_key is None:
+        return
     run = session.get_one(Run, job.run_id)
     experiment = session.get_one(Experiment, run.experiment_hash)
     track, key = tracks.get(experiment.track), job.only_key
@@ -77,7 +79,7 @@ def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_
         return
     if track is None or experiment.track_version != track.rules.version:
         return
-    if not queues_runs or key is None or key == run.comparability_key:
+    if key == run.comparability_key:
         return
     if run.purpose is RunPurpose.BASELINE:
         # Judging the whole board anew would say nothing new.
@@ -91,12 +93,12 @@ def judge_anew(
 ) -> None:
     """Judge the experiments whose counted runs have changed; all if the baseline's have."""
     board, standing = _Board(session, track, key), standing_record(session, key)
-    listed = listed_experiments(session, key)
     if board.baseline_hash in changed:
-        changed, losses = listed, losses_by_experiment(session, key)
+        listed, losses = listed_experiments(session, key), losses_by_experiment(session, key)
     else:
-        losses = {other: experiment_losses(session, other, key) for other in changed}
-    others = (changed & listed) - {board.baseline_hash}
+        listed = listed_experiments(session, key, changed)
+        losses = {other: experiment_losses(session, other, key) for other in listed}
+    others = listed - {board.baseline_hash}
     # In the order of their losses, so that the best one is the record, whoever came first.
     for other in sorted(others, key=lambda other: counted_mean(losses.get(other, []))):
         board.judge(session.get_one(Experiment, other), losses.get(other, []), queues_runs)
@@ -121,20 +123,30 @@ class _Board:
         rules = track.rules
         self.baseline_hash = hash_of(rules.name, rules.version, track.base)
         self._baseline_losses = experiment_losses(session, self.baseline_hash, key)
-        self._noise: Noise | None = board_noise(session, key)
+
+    @cached_property
+    def _noise(self) -> Noise | None:
+        """The noise, for which the whole board is read, once it is asked for."""
+        return board_noise(self._session, self._key)
 
     def judge(self, experiment: Experiment, losses: list[float], queues_runs: bool) -> None:
         """Judge an experiment, and queue the runs that it deserves."""
-        judgement = judge(losses, self._baseline_losses, self._noise)
-        against_record = judge_against_record(
-            self._session, experiment.hash, self._key, losses, self._noise
-        )
+        standing = standing_record(self._session, self._key)
+        judgement, against_record = self._judge(experiment.hash, losses, standing)
         if judgement is not None:
             self._store(experiment.hash, judgement)
             settle_reruns(self._session, experiment.hash, self._key, judgement)
         else:
             self._drop(experiment.hash)
-        settle_record(self._session, experiment.hash, self._key, losses, judgement, against_record)
+        settle_record(
+            self._session,
+            experiment.hash,
+            self._key,
+            losses,
+            judgement,
+            standing,
+            against_record,
+        )
         if queues_runs and not is_withdrawn(self._session, experiment.hash):
             if self._num_fruitless(experiment.hash, RunPurpose.VERDICT) < MAX_FRUITLESS:
                 wanted = wanted_runs(judgement, against_record)
@@ -144,6 +156,18 @@ class _Board:
             better = judgement is not None and judgement.verdict is Verdict.BETTER
             if better and num_runs > TRIAGE_RUNS:
                 ablate(self._session, self._track, experiment)
+
+    def _judge(
+        self, experiment_hash: str, losses: list[float], standing: RecordRow | None
+    ) -> tuple[Judgement | None, Judgement | None]:
+        """The judgements against the baseline, and against a record that another one holds."""
+        judgement = against_record = None
+        if len(self._baseline_losses) >= MIN_BASELINE_RUNS:
+            judgement = judge(losses, self._baseline_losses, self._noise)
+        if standing is not None and standing.experiment_hash != experiment_hash:
+            held = experiment_losses(self._session, standing.experiment_hash, self._key)
+            against_record = judge_pair(losses, held, self._noise)
+        return judgement, against_record
 
     def measure_baseline(self) -> None:
         """Queue the runs of the baseline that this board lacks."""
