@@ -1,18 +1,21 @@
 """How much the store and the API take: `python -m benchmarks.store`.
 
-Prints a table in Markdown of metric points, claims and whole jobs a second, on SQLite and, where
-it is installed, on PostgreSQL, and ends with status 1 if a job went twice or anything is missing.
+Prints a table in Markdown of commits, metric points, claims and whole jobs a second, on SQLite and,
+where it is installed, on PostgreSQL, and ends with status 1 if a job went twice or anything is
+missing.
 Clients, server and database share the machine. docs/store.md says what was measured.
 """
 
 import itertools
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated, NamedTuple
 
 import typer
+from sqlalchemy import update
 from sqlmodel import Session, col, func, select
 
 from benchmarks.postgresql import find_programs, running_cluster
@@ -23,13 +26,17 @@ from benchmarks.store_clients import (
     QueueTask,
     Work,
     cycle_in_store,
+    cycle_in_threads,
     cycle_over_http,
     rate,
     run_together,
     send_metrics,
 )
+from server.database import write_session
 from server.ledger.check import check_ledger
-from server.tables import Job, Metric, Run
+from server.tables import Job, Metric, Run, Worker, utc_now
+
+COMMITS = 500
 
 NewDatabase = Callable[[], str]
 """Makes an empty database; its address."""
@@ -57,6 +64,7 @@ def main(
     whole = True
     for store, new_database in _stores():
         for measure in (
+            partial(measure_commits, num_commits=COMMITS),
             partial(measure_metrics, num_clients=clients, num_batches=batches),
             partial(measure_claims, num_workers=claimers, num_jobs=queue),
             partial(measure_cycles, num_clients=clients, num_jobs=jobs, over_http=False),
@@ -67,6 +75,21 @@ def main(
             answer = "yes" if figure.is_whole else "NO"
             typer.echo(f"| {store} | {figure.name} | {figure.per_second:,.0f} | {answer} |")
     raise typer.Exit(0 if whole else 1)
+
+
+def measure_commits(board: Board, num_commits: int) -> Figure:
+    """Transactions of one row, one after the other: what the disk allows a single writer."""
+    (worker_id,) = board.workers(1)
+    moments = [utc_now() for _ in range(num_commits)]
+    began = time.perf_counter()
+    for moment in moments:
+        with write_session(board.engine) as session:
+            session.exec(update(Worker).values(last_seen_at=moment))
+    seconds = time.perf_counter() - began
+    with Session(board.engine) as session:
+        is_whole = session.get_one(Worker, worker_id).last_seen_at == moments[-1]
+    board.close()
+    return Figure("commits of one row, one after the other", num_commits / seconds, is_whole)
 
 
 def measure_metrics(board: Board, num_clients: int, num_batches: int) -> Figure:
@@ -85,10 +108,10 @@ def measure_metrics(board: Board, num_clients: int, num_batches: int) -> Figure:
 
 
 def measure_claims(board: Board, num_workers: int, num_jobs: int) -> Figure:
-    """Claims in the store."""
+    """Claims in the store, by threads of one process as in the server."""
     board.queue(num_jobs)
     tasks = [QueueTask(board.settings, worker, None) for worker in board.workers(num_workers)]
-    works = run_together(cycle_in_store, tasks)
+    works = cycle_in_threads(tasks)
     name = f"claims, {num_workers} workers, {num_jobs:,} jobs"
     return Figure(name, rate(works, num_jobs), _each_once(board, works, num_jobs))
 

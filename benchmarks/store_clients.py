@@ -4,10 +4,13 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPConnection
 from threading import Barrier
 from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Engine
 
 from core.schema.job import JobOffer, ResultReport
 from core.schema.result import RunResult
@@ -88,9 +91,25 @@ def send_metrics(task: MetricTask) -> Work:
 def cycle_in_store(task: QueueTask) -> Work:
     """Claim jobs, and report their results, in transactions of the server's own."""
     engine = create_engine(task.settings.database_url)
+    work = _cycle(engine, _barrier[0], task)
+    engine.dispose()
+    return work
+
+
+def cycle_in_threads(tasks: Sequence[QueueTask]) -> list[Work]:
+    """The same in threads of this process, which share connections as the server's do."""
+    engine = create_engine(tasks[0].settings.database_url)
+    barrier = Barrier(len(tasks))
+    with ThreadPoolExecutor(len(tasks)) as threads:
+        works = list(threads.map(partial(_cycle, engine, barrier), tasks))
+    engine.dispose()
+    return works
+
+
+def _cycle(engine: Engine, barrier: Barrier, task: QueueTask) -> Work:
     tracks = load_tracks(task.settings.tracks_folder)
     done: list[str] = []
-    _barrier[0].wait(START_SECONDS)
+    barrier.wait(START_SECONDS)
     began = time.time()
     while True:
         with write_session(engine) as session:
@@ -102,9 +121,7 @@ def cycle_in_store(task: QueueTask) -> Work:
             with write_session(engine) as session:
                 report = _report(offer, task.result)
                 reports.store_result(session, offer.job_id, report, tracks, task.settings)
-    ended = time.time()
-    engine.dispose()
-    return Work(began, ended, tuple(done))
+    return Work(began, time.time(), tuple(done))
 
 
 def cycle_over_http(task: QueueTask) -> Work:

@@ -4,15 +4,12 @@ from sqlalchemy import ColumnElement, tuple_
 from sqlmodel import Session, col, select
 
 from core.schema.job import JobState
-from server.tables import Job
+from server.tables import Job, table_of
 
-CLAIM_ORDER = (
-    col(Job.priority),
-    col(Job.author_gpu_minutes),
-    col(Job.position),
-    col(Job.id),
-)
-"""By priority; then those first whose authors used fewest GPU-minutes; then as they came."""
+JOB = table_of(Job)
+CLAIM_ORDER = (JOB.c.priority, JOB.c.author_gpu_minutes, JOB.c.position, JOB.c.id)
+"""By priority; then those first whose authors used fewest GPU-minutes; then as they came. The
+index `ix_job_claim_order` has it."""
 
 Place = tuple[int, int, int, str]
 """A job's values of these columns."""

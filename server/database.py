@@ -8,7 +8,9 @@ SQLite stands in this file.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
@@ -17,6 +19,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import Pool
 from sqlmodel import Session
 
 Answer = TypeVar("Answer")
@@ -24,6 +27,8 @@ Answer = TypeVar("Answer")
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 BUSY_SECONDS = 15
 """How long SQLite waits for another writer before it gives up."""
+
+_write_locks: WeakKeyDictionary[Pool, Lock] = WeakKeyDictionary()
 
 MAX_TRIES = 5
 """A row may have several keys that others can take."""
@@ -63,7 +68,11 @@ def write_session(engine: Engine) -> Iterator[Session]:
     instead of failing half way.
     """
     writer = engine.execution_options(writes=True)
-    with Session(writer, expire_on_commit=False) as session, session.begin():
+    with (
+        _turn_to_write(engine),
+        Session(writer, expire_on_commit=False) as session,
+        session.begin(),
+    ):
         yield session
 
 
@@ -96,6 +105,26 @@ def downgrade(engine: Engine, revision: str) -> None:
     """Bring the schema down to a revision, in one transaction; what it has no place for is lost."""
     with _migrations(engine) as config:
         command.downgrade(config, revision)
+
+
+@contextmanager
+def _turn_to_write(engine: Engine) -> Iterator[None]:
+    """Let the threads of this process write to SQLite one after the other.
+
+    SQLite itself has a writer that waits look again every tenth of a second, so that among many
+    one may find the database locked each time until it gives up. Between processes it still does,
+    and so it does for a thread that waits for itself.
+    """
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    lock = _write_locks.setdefault(engine.pool, Lock())
+    is_held = lock.acquire(timeout=BUSY_SECONDS)
+    try:
+        yield
+    finally:
+        if is_held:
+            lock.release()
 
 
 @contextmanager

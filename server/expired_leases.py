@@ -4,14 +4,22 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 
+from sqlalchemy import bindparam, func
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from core.schema.job import JobState
 from core.schema.result import FailureKind
 from core.schema.track import Track
 from server.lease import end_attempt, retry_or_fail
-from server.tables import AttemptOutcome, Job
+from server.tables import AttemptOutcome, Job, UtcDateTime, table_of
 from server.verdict.judging import make_up_for
+
+JOB = table_of(Job)
+ANY_EXPIRED = select_columns(func.min(JOB.c.lease_expires_at)).scalar_subquery() < bindparam(
+    "now", type_=UtcDateTime
+)
+"""Whether `requeue_expired` has anything to do: one look into an index. Null without a lease."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,25 +1,33 @@
-"""The queue: jobs wait in the order of claims, each is leased to one worker, and none is lost."""
+"""The queue: jobs wait in the order of claims, each is leased to one worker, and none is lost.
+
+`server.job_choice` says which of them a worker gets.
+"""
 
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import update
-from sqlmodel import Session, col, func, or_, select
+from sqlalchemy import bindparam, update
+from sqlmodel import Session, col, func, select
 
 from core.schema.job import JobOffer, JobState, RunSpec
+from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
-from core.schema.track import Track, TrackRules
-from server.canary.frozen import standing_freezes
-from server.claim_order import CLAIM_ORDER, stands_before
+from core.schema.track import Track
+from server.claim_order import stands_before
 from server.errors import AlreadyEnded, NotFound
+from server.experiments import read_config
 from server.identifiers import new_id, new_lease_token
-from server.lease import close, enter_state
+from server.job_choice import Choice
+from server.lease import close, enter_state, state_contents
+from server.ledger.entries import record
 from server.quota.shares import used_minutes
 from server.run_specs import run_spec
-from server.tables import Attempt, Experiment, Job, Priority, Run, Worker, utc_now
-from server.worker_data import worker_keys
+from server.tables import Attempt, Experiment, Job, Priority, Run, table_of, utc_now
+
+ATTEMPT = table_of(Attempt)
+LEASED_JOB = update(table_of(Job)).where(table_of(Job).c.id == bindparam("leased_id"))
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +46,13 @@ def enqueue(
 ) -> Job:
     """Add a job for a run, behind those of its priority whose authors used as little."""
     last = session.exec(select(func.max(Job.position))).one()
+    experiment = session.get_one(Experiment, run.experiment_hash)
     job = Job.model_validate(
         {
             "id": new_id("j"),
             "run_id": run.id,
+            "track": experiment.track,
+            "track_version": experiment.track_version,
             "position": (last or 0) + 1,
             "priority": priority,
             "needs_cuda": needs_cuda,
@@ -67,28 +78,46 @@ def jobs_ahead(session: Session, job: Job) -> int:
     return session.exec(query).one()
 
 
-def claim(
-    session: Session, worker_id: str, tracks: Mapping[str, Track], lease_seconds: float
+def lease(
+    session: Session, choice: Choice, worker_id: str, tracks: Mapping[str, Track], seconds: float
 ) -> JobOffer | None:
-    """Lease the first queued job that fits a worker; None if there is none.
+    """Lease a job to the worker that it was chosen for.
 
-    A job of a track that bounds dollars fits only a device that the track has a price for.
-    The caller's transaction makes it exactly one worker's: SQLite has one writer at a time,
-    and elsewhere the chosen row is locked and skipped by others.
+    The caller's transaction, in which it was chosen, makes it exactly one worker's: SQLite has one
+    writer at a time, and elsewhere the chosen row is locked and skipped by others.
 
-    Raises:
-        NotFound: the worker is not registered.
+    Returns:
+        The offer; None, and the job failed, if this version cannot read the config.
     """
-    worker = session.get(Worker, worker_id)
-    if worker is None:
-        raise NotFound(f"there is no worker {worker_id!r}; register with POST /api/v1/workers.")
-    now = utc_now()
-    worker.last_seen_at = now
-    while job := next_job(session, worker, tracks):
-        spec = _run_spec(session, job, tracks)
-        if spec is not None:
-            return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
-    return None
+    spec = _run_spec(session, choice, tracks)
+    if spec is None:
+        return None
+    token, attempt, now = new_lease_token(), choice.attempt + 1, utc_now()
+    begun = Attempt.model_validate(
+        {
+            "job_id": choice.job_id,
+            "number": attempt,
+            "worker_id": worker_id,
+            "lease_token": token,
+            "started_at": now,
+        }
+    )
+    connection = session.connection()
+    connection.execute(ATTEMPT.insert(), begun.model_dump())
+    leased = {
+        "leased_id": choice.job_id,
+        "state": JobState.RUNNING,
+        "worker_id": worker_id,
+        "attempt": attempt,
+        "lease_token": token,
+        "lease_expires_at": now + timedelta(seconds=seconds),
+        "started_at": now,
+    }
+    connection.execute(LEASED_JOB, leased)
+    contents = state_contents(choice.run_id, JobState.RUNNING, attempt, worker_id)
+    record(session, LedgerKind.JOB, choice.job_id, contents)
+    logger.info("job leased", extra={"job_id": choice.job_id, "worker_id": worker_id})
+    return JobOffer(job_id=choice.job_id, lease_token=token, attempt=attempt, run=spec)
 
 
 def extend_leases(session: Session, until: datetime) -> None:
@@ -118,77 +147,20 @@ def cancel(session: Session, run_id: str) -> None:
         raise AlreadyEnded(f"run {run_id} has {job.state.value} and cannot be cancelled any more.")
 
 
-def _can_price(rules: TrackRules, device: str) -> bool:
-    return rules.budget.cost_usd is None or rules.price_usd_per_hour(device) is not None
-
-
-def next_job(session: Session, worker: Worker, tracks: Mapping[str, Track]) -> Job | None:
-    """The first queued job that fits a worker.
-
-    One that is frozen on a track gets its own alone. What a board waits for goes to workers of its
-    data, and to those that have no result on the track yet.
-    """
-    priced = [name for name, track in tracks.items() if _can_price(track.rules, worker.device)]
-    frozen = [freeze.track for freeze in standing_freezes(session, worker.id)]
-    keys = worker_keys(session, worker.id, tracks)
-    has_data = or_(
-        col(Job.only_key).is_(None),
-        col(Job.only_key).in_(list(keys.values())),
-        col(Experiment.track).not_in(list(keys)),
-    )
-    is_free = col(Job.only_worker_id).is_(None) & col(Experiment.track).not_in(frozen)
-    query = (
-        select(Job)
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Job.state == JobState.QUEUED)
-        .where(col(Experiment.track).in_(priced))
-        .where(or_(col(Job.only_worker_id) == worker.id, is_free), has_data)
-        .order_by(*CLAIM_ORDER)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Job)
-    )
-    if worker.memory_bytes:
-        query = query.where(col(Job.memory_bytes) <= worker.memory_bytes)
-    if not worker.has_cuda:
-        query = query.where(col(Job.needs_cuda).is_(False))
-    if not worker.is_trusted:
-        query = query.where(col(Job.only_trusted).is_(False))
-    return session.exec(query).one_or_none()
-
-
-def _run_spec(session: Session, job: Job, tracks: Mapping[str, Track]) -> RunSpec | None:
+def _run_spec(session: Session, choice: Choice, tracks: Mapping[str, Track]) -> RunSpec | None:
     """What to train; None, and the job failed, if this version cannot read the config."""
-    run = session.get_one(Run, job.run_id)
-    experiment = session.get_one(Experiment, run.experiment_hash)
     try:
-        return run_spec(run, experiment, tracks[experiment.track])
+        return run_spec(
+            choice.run_id,
+            choice.seed,
+            choice.track_version,
+            read_config(choice.config),
+            tracks[choice.track],
+        )
     except ValidationError as error:
-        logger.error("stored config is not valid", extra={"job_id": job.id}, exc_info=error)
+        logger.error("stored config is not valid", extra={"job_id": choice.job_id}, exc_info=error)
         message = "The config was accepted by an earlier version of the project; submit it again."
+        job = session.get_one(Job, choice.job_id)
         close(session, job, JobState.FAILED, FailureKind.INTERNAL_ERROR, message)
         session.flush()
         return None
-
-
-def _lease(
-    session: Session, job: Job, worker: Worker, spec: RunSpec, expires_at: datetime
-) -> JobOffer:
-    token = new_lease_token()
-    job.state, job.worker_id, job.attempt = JobState.RUNNING, worker.id, job.attempt + 1
-    job.lease_token, job.lease_expires_at, job.started_at = token, expires_at, utc_now()
-    session.add(
-        Attempt.model_validate(
-            {
-                "job_id": job.id,
-                "number": job.attempt,
-                "worker_id": worker.id,
-                "lease_token": token,
-                "started_at": job.started_at,
-            }
-        )
-    )
-    session.flush()
-    enter_state(session, job)
-    logger.info("job leased", extra={"job_id": job.id, "worker_id": worker.id})
-    return JobOffer(job_id=job.id, lease_token=token, attempt=job.attempt, run=spec)

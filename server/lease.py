@@ -8,6 +8,8 @@ import logging
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
+from sqlalchemy import bindparam, update
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, select
 
 from core.schema.job import FailureReport, Heartbeat, JobState
@@ -17,10 +19,20 @@ from server.errors import LeaseLost, NotFound
 from server.ledger.entries import record
 from server.quota.book import book_attempt
 from server.quota.shares import used_minutes
-from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
+from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, table_of, utc_now
 
 MAX_FAULTS = 3
 """Attempts that may end by the platform's fault before the run counts as failed."""
+
+LOCKED_JOB = select(Job).where(Job.id == bindparam("job_id")).with_for_update()
+ATTEMPT = table_of(Attempt)
+OUTCOME_OF_LEASE = select_columns(ATTEMPT.c.outcome).where(
+    ATTEMPT.c.job_id == bindparam("job_id"), ATTEMPT.c.lease_token == bindparam("lease_token")
+)
+ENDED_ATTEMPT = update(ATTEMPT).where(
+    ATTEMPT.c.job_id == bindparam("ended_job"), ATTEMPT.c.number == bindparam("ended_number")
+)
+SEEN_WORKER = update(table_of(Worker)).where(table_of(Worker).c.id == bindparam("worker_id"))
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +43,7 @@ def lock_job(session: Session, job_id: str) -> Job:
     Raises:
         NotFound: there is none.
     """
-    job = session.exec(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
+    job = session.exec(LOCKED_JOB, params={"job_id": job_id}).one_or_none()
     if job is None:
         raise NotFound(f"there is no job {job_id!r}.")
     return job
@@ -45,17 +57,25 @@ def hold(session: Session, job_id: str, lease_token: str, lease_seconds: float) 
         LeaseLost: the token is not the current lease's.
     """
     job = lock_job(session, job_id)
+    renew(session, job, lease_token, lease_seconds)
+    return job
+
+
+def renew(session: Session, job: Job, lease_token: str, lease_seconds: float) -> None:
+    """Renew the lease of a job that was locked.
+
+    Raises:
+        LeaseLost: the token is not the current lease's.
+    """
     if job.state is not JobState.RUNNING or job.lease_token != lease_token:
         raise LeaseLost(
-            f"job {job_id} is no longer yours: its lease ended, or it was cancelled or finished. "
+            f"job {job.id} is no longer yours: its lease ended, or it was cancelled or finished. "
             "Stop this run; nothing of this report was stored."
         )
     now = utc_now()
     job.lease_expires_at = now + timedelta(seconds=lease_seconds)
-    worker = session.get(Worker, job.worker_id)
-    if worker is not None:
-        worker.last_seen_at = now
-    return job
+    seen = {"worker_id": job.worker_id, "last_seen_at": now}
+    session.connection().execute(SEEN_WORKER, seen)
 
 
 def hold_or_ended(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> Job:
@@ -82,9 +102,10 @@ def heartbeat(session: Session, job_id: str, report: Heartbeat, lease_seconds: f
 
 def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> None:
     """Queue an unfinished job again; it counts as nobody's fault. A repetition changes nothing."""
-    if has_ended(session, job_id, lease_token, AttemptOutcome.RETURNED):
+    job = lock_job(session, job_id)
+    if has_ended(session, job, lease_token, AttemptOutcome.RETURNED):
         return
-    job = hold(session, job_id, lease_token, lease_seconds)
+    renew(session, job, lease_token, lease_seconds)
     end_attempt(session, job, AttemptOutcome.RETURNED)
     if job.cancel_requested:
         close(session, job, JobState.CANCELLED, FailureKind.CANCELLED, "Cancelled while it ran.")
@@ -95,9 +116,10 @@ def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: fl
 
 def fail(session: Session, job_id: str, report: FailureReport, lease_seconds: float) -> None:
     """End an attempt by a failure; the platform's are retried. A repetition changes nothing."""
-    if has_ended(session, job_id, report.lease_token, AttemptOutcome.FAILURE):
+    job = lock_job(session, job_id)
+    if has_ended(session, job, report.lease_token, AttemptOutcome.FAILURE):
         return
-    job = hold(session, job_id, report.lease_token, lease_seconds)
+    renew(session, job, report.lease_token, lease_seconds)
     end_attempt(session, job, AttemptOutcome.FAILURE, report.kind, report.message)
     if report.kind.is_platform_fault:
         retry_or_fail(session, job, report.kind, report.message)
@@ -120,16 +142,15 @@ def retry_or_fail(session: Session, job: Job, kind: FailureKind, message: str) -
         _requeue(session, job)
 
 
-def has_ended(session: Session, job_id: str, lease_token: str, outcome: AttemptOutcome) -> bool:
+def has_ended(session: Session, job: Job, lease_token: str, outcome: AttemptOutcome) -> bool:
     """Whether this lease's attempt ended in this way, so that a report repeats an earlier one.
 
-    Raises:
-        NotFound: there is no such job.
+    Args:
+        job: locked, so that no other report ends it meanwhile.
     """
-    lock_job(session, job_id)
-    attempts = select(Attempt).where(Attempt.job_id == job_id, Attempt.lease_token == lease_token)
-    attempt = session.exec(attempts).one_or_none()
-    return attempt is not None and attempt.outcome is outcome
+    lease = {"job_id": job.id, "lease_token": lease_token}
+    ended = session.connection().execute(OUTCOME_OF_LEASE, lease).scalar_one_or_none()
+    return ended is outcome
 
 
 def end_attempt(
@@ -145,11 +166,12 @@ def end_attempt(
     Args:
         num_devices: GPUs that it is known to have used.
     """
-    attempt = session.get_one(Attempt, (job.id, job.attempt))
-    attempt.outcome, attempt.failure, attempt.message = outcome, failure, message
-    attempt.ended_at = utc_now()
-    session.flush()
-    book_attempt(session, job, attempt, num_devices)
+    ended = {"outcome": outcome, "failure": failure, "message": message, "ended_at": utc_now()}
+    which = {"ended_job": job.id, "ended_number": job.attempt}
+    session.connection().execute(ENDED_ATTEMPT, {**which, **ended})
+    if job.charged_to:
+        attempt = session.get_one(Attempt, (job.id, job.attempt), populate_existing=True)
+        book_attempt(session, job, attempt, num_devices)
 
 
 def close(
@@ -169,14 +191,25 @@ def close(
 
 def enter_state(session: Session, job: Job) -> None:
     """Tell the ledger where a job stands now."""
-    contents: dict[str, JsonValue] = {
-        "run": job.run_id,
-        "state": job.state.value,
-        "attempt": job.attempt,
-        "worker": job.worker_id,
-        "failure": job.failure.value if job.failure else None,
-    }
+    contents = state_contents(job.run_id, job.state, job.attempt, job.worker_id, job.failure)
     record(session, LedgerKind.JOB, job.id, contents)
+
+
+def state_contents(
+    run_id: str,
+    state: JobState,
+    attempt: int,
+    worker_id: str | None,
+    failure: FailureKind | None = None,
+) -> dict[str, JsonValue]:
+    """What the ledger tells of a job when its state changes."""
+    return {
+        "run": run_id,
+        "state": state.value,
+        "attempt": attempt,
+        "worker": worker_id,
+        "failure": failure.value if failure else None,
+    }
 
 
 def _requeue(session: Session, job: Job) -> None:

@@ -1,17 +1,40 @@
 """Jobs that were queued before their track got a new version, and are not to be run any more."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from sqlalchemy import ColumnElement, exists, false, literal_column, or_
 from sqlmodel import Session, col, select, tuple_
 
 from core.schema.job import JobState
 from core.schema.result import FailureKind
 from core.schema.track import Track
 from server.lease import close
-from server.tables import Experiment, Job, Run
+from server.tables import Experiment, Job, Run, table_of
+
+JOB = table_of(Job)
 
 logger = logging.getLogger(__name__)
+
+
+def any_outdated(present: Iterable[tuple[str, int]]) -> ColumnElement[bool]:
+    """Whether `cancel_outdated` has anything to do, as a condition that an index answers.
+
+    Args:
+        present: each track that is served, with its version.
+    """
+    # A value would not tell the database that the jobs which wait have an index of their own, and
+    # `!=` would read all of a track's instead of the two ends of a range.
+    waits = JOB.c.state == literal_column(f"'{JobState.QUEUED.value}'")
+    versions = JOB.c.track_version
+    return or_(
+        false(),
+        *(
+            exists().where(waits, JOB.c.track == track, is_other)
+            for track, version in present
+            for is_other in (versions < version, versions > version)
+        ),
+    )
 
 
 def cancel_outdated(session: Session, tracks: Mapping[str, Track]) -> int:

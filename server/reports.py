@@ -7,6 +7,7 @@ resumes repeats earlier steps; what was stored first stays.
 import logging
 from collections.abc import Mapping
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from core.schema.job import FailureReport, JobState, LogChunk, MetricBatch, ResultReport
@@ -17,13 +18,19 @@ from core.schema.track import Track
 from server.canary.drift import take_in
 from server.canary.held import hold_if_frozen
 from server.errors import InvalidReport
-from server.lease import close, end_attempt, fail, has_ended, hold, hold_or_ended
+from server.lease import close, end_attempt, fail, has_ended, hold_or_ended, lock_job, renew
 from server.ledger.entries import record
 from server.metric_points import insert_points
 from server.settings import ServerSettings
 from server.tables import AttemptOutcome, Experiment, Job, LogPiece, Run, RunPurpose
 from server.trust.verification import first_verification
 from server.verdict.judging import judge_result, make_up_for
+
+RUN_WITH_EXPERIMENT = (
+    select(Run, Experiment)
+    .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
+    .where(Run.id == bindparam("run_id"))
+)
 
 logger = logging.getLogger(__name__)
 
@@ -68,16 +75,16 @@ def store_result(
         NotFound, LeaseLost: as `server.lease.hold`.
         InvalidReport: the result is of another seed, or of other data than the track's.
     """
-    if has_ended(session, job_id, report.lease_token, AttemptOutcome.RESULT):
+    job = lock_job(session, job_id)
+    if has_ended(session, job, report.lease_token, AttemptOutcome.RESULT):
         return
-    job = hold(session, job_id, report.lease_token, settings.lease_seconds)
-    run = session.get_one(Run, job.run_id)
+    run, experiment = session.exec(RUN_WITH_EXPERIMENT, params={"run_id": job.run_id}).one()
+    renew(session, job, report.lease_token, settings.lease_seconds)
     if report.result.seed != run.seed:
         message = f"{report.result.seed} is not the seed of run {run.id}; it is {run.seed}."
         raise InvalidReport([Problem(path="result.seed", message=message)])
     num_devices = report.result.provenance.num_devices
     end_attempt(session, job, AttemptOutcome.RESULT, num_devices=num_devices)
-    experiment = session.get_one(Experiment, run.experiment_hash)
     _require_expected(report.result, tracks.get(experiment.track))
     run.verification = first_verification(session, job)
     put_result(session, run, experiment, report.result, tracks)
@@ -138,7 +145,6 @@ def put_result(
     run.val_loss = result.val_loss
     run.cost_usd = cost_usd(result, tracks.get(experiment.track))
     session.add(run)
-    session.flush()
     contents = {"digest": digest(run.result), "key": run.comparability_key}
     record(session, LedgerKind.RESULT, run.id, contents)
 

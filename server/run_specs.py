@@ -1,24 +1,21 @@
 """What training must know about a stored run."""
 
+from core.schema.experiment import ExperimentConfig
 from core.schema.job import RunSpec
 from core.schema.track import Track
-from server.experiments import stored_config
-from server.tables import Experiment, Run
 
 
-def run_spec(run: Run, experiment: Experiment, track: Track) -> RunSpec:
-    """The run under its track's present bounds, with the track's base config as its anchor.
-
-    Raises:
-        ValidationError: an earlier version accepted the config, and this one cannot read it.
-    """
+def run_spec(
+    run_id: str, seed: int, track_version: int, config: ExperimentConfig, track: Track
+) -> RunSpec:
+    """The run under its track's present bounds, with the track's base config as its anchor."""
     rules = track.rules
     return RunSpec(
-        run_id=run.id,
-        track=experiment.track,
-        track_version=experiment.track_version,
-        experiment=stored_config(experiment),
-        seed=run.seed,
+        run_id=run_id,
+        track=rules.name,
+        track_version=track_version,
+        experiment=config,
+        seed=seed,
         budget=rules.budget,
         prices_usd_per_hour=rules.prices_usd_per_hour,
         max_devices=rules.max_devices,

@@ -9,6 +9,7 @@ from core.schema.job import JobState, RunSpec, RunStatus
 from core.schema.result import MetricPoint, RunResult
 from core.schema.track import Track
 from server.errors import NotFound
+from server.experiments import stored_config
 from server.job_queue import jobs_ahead
 from server.run_labels import run_labels
 from server.run_log import SHOWN_LINES, log_tail
@@ -84,12 +85,13 @@ def find_run_spec(session: Session, tracks: Mapping[str, Track], run_id: str) ->
     experiment = session.get_one(Experiment, run.experiment_hash)
     track = find_served_track(experiment.track, tracks)
     try:
-        return run_spec(run, experiment, track)
+        config = stored_config(experiment)
     except ValidationError as error:
         raise NotFound(
             f"the config of run {run_id} was accepted by an earlier version of the project, "
             "and this one cannot read it."
         ) from error
+    return run_spec(run.id, run.seed, experiment.track_version, config, track)
 
 
 def run_metrics(session: Session, run_id: str) -> tuple[MetricPoint, ...]:

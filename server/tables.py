@@ -12,6 +12,7 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     Index,
+    Table,
     Text,
     TypeDecorator,
     text,
@@ -79,6 +80,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def table_of(rows: type[SQLModel]) -> Table:
+    """The table of a class of rows, for statements that are built once and make no objects.
+
+    Such statements do not flush what a session still holds.
+    """
+    return SQLModel.metadata.tables[str(rows.__tablename__)]
+
+
 class Experiment(SQLModel, table=True):
     """A resolved config on a track version; equal configs are one row."""
 
@@ -143,6 +152,8 @@ class Run(SQLModel, table=True):
             sqlite_where=text("origin = 'worker'"),
             postgresql_where=text("origin = 'worker'"),
         ),
+        # The losses of a board, experiment by experiment.
+        Index("ix_run_board", "comparability_key", "experiment_hash", "val_loss"),
     )
 
     id: str = Field(primary_key=True, max_length=40)
@@ -162,7 +173,7 @@ class Run(SQLModel, table=True):
     )
     # None is the database's NULL, not JSON's.
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
-    comparability_key: str | None = Field(default=None, index=True, max_length=16)
+    comparability_key: str | None = Field(default=None, max_length=16)
     val_loss: float | None = None
     cost_usd: float | None = None
     created_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
@@ -183,20 +194,36 @@ class Priority(IntEnum):
 
 
 class Job(SQLModel, table=True):
-    """A queue entry that asks for one run; it is leased, and has attempts."""
+    """A queue entry that asks for one run; it is leased, and has attempts.
+
+    The track and its version repeat what the experiment says, for looking jobs up.
+    """
 
     __table_args__ = (
+        # The queue in its order, so that a claim reads no further than to the job that it takes.
         Index("ix_job_claim_order", "state", "priority", "author_gpu_minutes", "position", "id"),
         # The newest results are asked for with every forecast.
         Index("ix_job_state_finished_at", "state", "finished_at"),
+        # Which versions wait, without those that ran: the history is longer than the queue.
+        Index(
+            "ix_job_version",
+            "track",
+            "track_version",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        # What a worker measured on a track, the newest last.
+        Index("ix_job_worker_track", "worker_id", "track", "track_version", "finished_at"),
     )
 
     id: str = Field(primary_key=True, max_length=40)
     run_id: str = Field(foreign_key="run.id", unique=True)
-    state: JobState = Field(default=JobState.QUEUED, index=True, sa_type=stored_enum(JobState))
+    track: str = Field(max_length=40)
+    track_version: int
+    state: JobState = Field(default=JobState.QUEUED, sa_type=stored_enum(JobState))
     position: int = Field(index=True)
     """Order among jobs of one priority: the smallest is claimed first."""
-    priority: int = Field(default=Priority.NEW, index=True)
+    priority: int = Field(default=Priority.NEW)
     needs_cuda: bool
     memory_bytes: int = Field(sa_type=BigInteger)
     """Device memory that the run may need."""
@@ -215,7 +242,7 @@ class Job(SQLModel, table=True):
     """What that author had used in seven days when it was last brought up to date; 0 for nobody."""
     attempt: int = 0
     """Attempts begun."""
-    worker_id: str | None = Field(default=None, foreign_key="worker.id", index=True)
+    worker_id: str | None = Field(default=None, foreign_key="worker.id")
     lease_token: str | None = Field(default=None, max_length=64)
     lease_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     cancel_requested: bool = False

@@ -1,34 +1,48 @@
 """Which data each worker has, told by what it measured last."""
 
-from collections.abc import Mapping
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select
+from sqlmodel import Session
 
-from sqlalchemy import func
-from sqlmodel import Session, col, select, tuple_
-
-from core.schema.track import Track
 from server.canary.tables import CanaryRow
-from server.tables import Experiment, Job, Run
+from server.tables import Job, Run, table_of
+
+EARLIER = table_of(Job).alias("earlier")
+RUN = table_of(Run)
+CANARY = table_of(CanaryRow)
 
 
-def worker_keys(session: Session, worker_id: str, tracks: Mapping[str, Track]) -> dict[str, str]:
-    """The key of a worker's newest result on each track's present version, canaries among them.
+def newest_key(
+    worker_id: ColumnElement[str], track: ColumnElement[str], version: ColumnElement[int]
+) -> ScalarSelect[str]:
+    """The key of a worker's newest result on a version of a track, canaries among them.
 
-    A track on which it has no result is missing: nobody knows yet which data it has there.
+    It is null where the worker has no result: nobody knows yet which data it has there.
     """
-    present = [(name, track.rules.version) for name, track in tracks.items()]
-    key = func.coalesce(Run.comparability_key, CanaryRow.comparability_key)
-    place = func.row_number().over(
-        partition_by=col(Experiment.track), order_by=(col(Run.finished_at).desc(), col(Run.id))
-    )
+    key = func.coalesce(RUN.c.comparability_key, CANARY.c.comparability_key)
     results = (
-        select(Experiment.track, key.label("key"), place.label("place"))
-        .select_from(Run)
-        .join(Job, col(Job.run_id) == col(Run.id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .outerjoin(CanaryRow, col(CanaryRow.run_id) == col(Run.id))
-        .where(Job.worker_id == worker_id, key.is_not(None))
-        .where(tuple_(col(Experiment.track), col(Experiment.track_version)).in_(present))
-        .subquery()
+        select(key)
+        .select_from(EARLIER)
+        .join(RUN, RUN.c.id == EARLIER.c.run_id)
+        .outerjoin(CANARY, CANARY.c.run_id == RUN.c.id)
+        .where(EARLIER.c.worker_id == worker_id, EARLIER.c.track == track)
+        .where(EARLIER.c.track_version == version, key.is_not(None))
     )
-    newest = select(results.c.track, results.c.key).where(results.c.place == 1)
-    return {track: str(key) for track, key in session.exec(newest)}
+    newest = results.order_by(EARLIER.c.finished_at.desc(), EARLIER.c.run_id).limit(1)
+    return newest.scalar_subquery()
+
+
+KEY_OF_WORKER = select(
+    newest_key(
+        bindparam("worker_id", type_=EARLIER.c.worker_id.type),
+        bindparam("track", type_=EARLIER.c.track.type),
+        bindparam("version", type_=EARLIER.c.track_version.type),
+    )
+)
+
+
+def worker_key(session: Session, worker_id: str, track: str, version: int) -> str | None:
+    """The key of a worker's newest result on a version of a track; None if it has none there."""
+    session.flush()
+    asked = {"worker_id": worker_id, "track": track, "version": version}
+    key: str | None = session.connection().execute(KEY_OF_WORKER, asked).scalar_one()
+    return key

@@ -2,15 +2,28 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, Select, bindparam
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from server.canary.tables import WorkerFreeze
+from server.tables import table_of
+
+FREEZE = table_of(WorkerFreeze)
+STANDING = select(WorkerFreeze).where(
+    WorkerFreeze.worker_id == bindparam("worker_id"), col(WorkerFreeze.thawed_at).is_(None)
+)
+
+
+def frozen_tracks(worker_id: ColumnElement[str]) -> Select[tuple[str]]:
+    """The tracks on which a worker is frozen, for use in another statement."""
+    lasting = FREEZE.c.thawed_at.is_(None)
+    return select_columns(FREEZE.c.track).where(FREEZE.c.worker_id == worker_id, lasting)
 
 
 def standing_freezes(session: Session, worker_id: str) -> Sequence[WorkerFreeze]:
     """The freezes of a worker that last, at most one a track."""
-    query = select(WorkerFreeze).where(WorkerFreeze.worker_id == worker_id)
-    return session.exec(query.where(col(WorkerFreeze.thawed_at).is_(None))).all()
+    return session.exec(STANDING, params={"worker_id": worker_id}).all()
 
 
 def standing_freeze(session: Session, worker_id: str, track: str) -> WorkerFreeze | None:

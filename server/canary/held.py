@@ -17,8 +17,7 @@ from server.verdict.judging import judge_anew
 
 def hold_if_frozen(session: Session, run: Run, job: Job) -> None:
     """Hold a new result of a worker that is frozen on its track."""
-    experiment = session.get_one(Experiment, run.experiment_hash)
-    freeze = standing_freeze(session, job.worker_id, experiment.track) if job.worker_id else None
+    freeze = standing_freeze(session, job.worker_id, job.track) if job.worker_id else None
     if freeze is not None:
         run.held_reason = freeze.reason
         session.add(run)

@@ -5,19 +5,37 @@ entry: it is neither judged nor ranked. Once somebody submits the same config, t
 run brings it onto the board with all its runs.
 """
 
-from sqlmodel import Session, col, select
+from collections.abc import Set as AbstractSet
 
-from server.tables import Run, RunPurpose
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, select
+
+from server.tables import Run, RunPurpose, table_of
+
+RUN = table_of(Run)
+LISTED = (
+    select_columns(RUN.c.experiment_hash)
+    .where(RUN.c.comparability_key == bindparam("key"), RUN.c.result.is_not(None))
+    .where(RUN.c.purpose != RunPurpose.ABLATION)
+    .distinct()
+)
+LISTED_AMONG = LISTED.where(RUN.c.experiment_hash.in_(bindparam("among", expanding=True)))
 
 
-def listed_experiments(session: Session, key: str) -> set[str]:
-    """Experiments with a result under a key from a run that is not an ablation's."""
-    query = (
-        select(Run.experiment_hash)
-        .where(Run.comparability_key == key, col(Run.result).is_not(None))
-        .where(Run.purpose != RunPurpose.ABLATION)
-    )
-    return set(session.exec(query.distinct()))
+def listed_experiments(
+    session: Session, key: str, among: AbstractSet[str] | None = None
+) -> set[str]:
+    """Experiments with a result under a key from a run that is not an ablation's.
+
+    Args:
+        among: the experiments that are asked for; None for all.
+    """
+    session.flush()
+    connection = session.connection()
+    if among is None:
+        return set(connection.execute(LISTED, {"key": key}).scalars())
+    return set(connection.execute(LISTED_AMONG, {"key": key, "among": list(among)}).scalars())
 
 
 def was_queued(session: Session, experiment_hash: str) -> bool:

@@ -4,13 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import JsonValue
+from sqlalchemy import select as select_columns
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from core.schema.ledger import LedgerEntry, LedgerKind, LedgerPage
 from server.ledger.tables import LedgerHead, LedgerRow
-from server.tables import utc_now
+from server.tables import table_of, utc_now
 
-HEAD_ID = 1
+ENTRY, HEAD = table_of(LedgerRow), table_of(LedgerHead)
+LAST = select_columns(HEAD.c.sequence, HEAD.c.hash)
+LAST_LOCKED = LAST.with_for_update()
+"""The last entry, which nobody adds to until the transaction ends."""
+MOVE_HEAD = update(HEAD)
 
 
 def take_turn(session: Session) -> None:
@@ -19,7 +25,7 @@ def take_turn(session: Session) -> None:
     Who locks rows that other writers lock too does this first: two that held one lock each and
     wanted both would block each other, where a database has more than one writer.
     """
-    session.exec(select(LedgerHead).with_for_update()).one()
+    session.connection().execute(LAST_LOCKED).one()
 
 
 def record(
@@ -31,29 +37,28 @@ def record(
         subject: id of what the entry tells of.
         contents: what became of it; must be JSON.
     """
-    head = session.exec(select(LedgerHead).with_for_update()).one()
+    connection = session.connection()
+    sequence, before = connection.execute(LAST_LOCKED).one()
     unsigned = LedgerEntry(
-        sequence=head.sequence + 1,
+        sequence=sequence + 1,
         recorded_at=utc_now(),
         kind=kind,
         subject=subject,
         contents=dict(contents),
-        previous_hash=head.hash,
-        hash=head.hash,
+        previous_hash=before,
+        hash=before,
     )
     entry = unsigned.model_copy(update={"hash": unsigned.expected_hash()})
-    session.add(LedgerRow.model_validate(entry.model_dump()))
-    head.sequence, head.hash = entry.sequence, entry.hash
-    session.add(head)
-    session.flush()
+    connection.execute(ENTRY.insert(), entry.model_dump())
+    connection.execute(MOVE_HEAD, {"sequence": entry.sequence, "hash": entry.hash})
 
 
 def read(session: Session, after: int, limit: int) -> LedgerPage:
     """The entries that follow number `after`, at most `limit` of them."""
-    head = session.get_one(LedgerHead, HEAD_ID)
+    length, head = session.connection().execute(LAST).one()
     query = select(LedgerRow).where(LedgerRow.sequence > after).order_by(col(LedgerRow.sequence))
     rows = session.exec(query.limit(limit)).all()
-    return LedgerPage(entries=tuple(map(_entry, rows)), head=head.hash, length=head.sequence)
+    return LedgerPage(entries=tuple(map(_entry, rows)), head=head, length=length)
 
 
 def _entry(row: LedgerRow) -> LedgerEntry:

@@ -3,18 +3,42 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from core.schema.result import Verification
-from server.tables import Run
+from server.tables import Run, table_of
 from server.verdict.noise import Noise, pooled_noise
+
+RUN = table_of(Run)
+OF_BOARD = (
+    select_columns(RUN.c.experiment_hash, RUN.c.seed, RUN.c.val_loss)
+    .where(RUN.c.comparability_key == bindparam("key"), RUN.c.val_loss.is_not(None))
+    .where(RUN.c.held_reason == "")
+    .order_by(RUN.c.seed, RUN.c.finished_at, RUN.c.id)
+)
+OF_EXPERIMENT = OF_BOARD.where(RUN.c.experiment_hash == bindparam("experiment_hash"))
+OF_EXPERIMENTS = OF_BOARD.where(RUN.c.experiment_hash.in_(bindparam("experiments", expanding=True)))
+IS_VERIFIED = RUN.c.verification != Verification.UNVERIFIED
+VERIFIED_OF_EXPERIMENT = OF_EXPERIMENT.where(IS_VERIFIED)
+TRUSTED_OF_BOARD = OF_BOARD.where(RUN.c.verification == Verification.TRUSTED)
+VERIFIED_OF_REPEATED = OF_BOARD.where(
+    IS_VERIFIED,
+    RUN.c.experiment_hash.in_(
+        select_columns(RUN.c.experiment_hash)
+        .where(RUN.c.comparability_key == bindparam("key"), RUN.c.val_loss.is_not(None))
+        .group_by(RUN.c.experiment_hash)
+        .having(func.count() > 1)
+    ),
+)
+"""The verified losses of experiments that ran more than once."""
 
 
 def experiment_losses(session: Session, experiment_hash: str, key: str) -> list[float]:
     """Losses of an experiment's runs, in the order of the track's seeds."""
-    query = _losses(key).where(Run.experiment_hash == experiment_hash)
-    return _by_experiment(session.exec(query)).get(experiment_hash, [])
+    found = _read(session, OF_EXPERIMENT, key=key, experiment_hash=experiment_hash)
+    return found.get(experiment_hash, [])
 
 
 def losses_by_experiment(
@@ -25,23 +49,20 @@ def losses_by_experiment(
     Args:
         experiments: whose are wanted; None for all.
     """
-    query = _losses(key)
-    if experiments is not None:
-        query = query.where(col(Run.experiment_hash).in_(experiments))
-    return _by_experiment(session.exec(query))
+    if experiments is None:
+        return _read(session, OF_BOARD, key=key)
+    return _read(session, OF_EXPERIMENTS, key=key, experiments=list(experiments))
 
 
 def baseline_losses(session: Session, baseline_hash: str, key: str) -> list[float]:
     """Losses of the baseline that others are judged against: none that is unverified."""
-    query = _losses(key).where(Run.experiment_hash == baseline_hash)
-    query = query.where(Run.verification != Verification.UNVERIFIED)
-    return _by_experiment(session.exec(query)).get(baseline_hash, [])
+    found = _read(session, VERIFIED_OF_EXPERIMENT, key=key, experiment_hash=baseline_hash)
+    return found.get(baseline_hash, [])
 
 
 def trusted_losses(session: Session, key: str) -> dict[str, list[float]]:
     """Losses that trusted workers measured, by experiment, in the order of seeds."""
-    query = _losses(key).where(Run.verification == Verification.TRUSTED)
-    return _by_experiment(session.exec(query))
+    return _read(session, TRUSTED_OF_BOARD, key=key)
 
 
 def newest_losses(session: Session, experiment_hash: str) -> list[float]:
@@ -62,27 +83,15 @@ def board_noise(session: Session, key: str) -> Noise | None:
 
     Unverified runs are left out: made-up ones could make it as large as one likes.
     """
-    repeated = (
-        select(Run.experiment_hash)
-        .where(Run.comparability_key == key, col(Run.val_loss).is_not(None))
-        .group_by(col(Run.experiment_hash))
-        .having(func.count() > 1)
-    )
-    query = _losses(key).where(col(Run.experiment_hash).in_(repeated))
-    query = query.where(Run.verification != Verification.UNVERIFIED)
-    return pooled_noise(list(_by_experiment(session.exec(query)).values()))
+    return pooled_noise(list(_read(session, VERIFIED_OF_REPEATED, key=key).values()))
 
 
-def _losses(key: str) -> Any:
-    return (
-        select(Run.experiment_hash, Run.seed, Run.val_loss)
-        .where(Run.comparability_key == key, col(Run.val_loss).is_not(None))
-        .where(Run.held_reason == "")
-        .order_by(col(Run.seed), col(Run.finished_at), col(Run.id))
-    )
+def _read(session: Session, statement: Any, **asked: object) -> dict[str, list[float]]:
+    session.flush()
+    return _by_experiment(session.connection().execute(statement, asked))
 
 
-def _by_experiment(rows: Iterable[tuple[str, int, float | None]]) -> dict[str, list[float]]:
+def _by_experiment(rows: Iterable[Any]) -> dict[str, list[float]]:
     """The losses, one for each seed: a seed that ran again says nothing of other seeds."""
     losses: dict[str, dict[int, float]] = {}
     for experiment_hash, seed, val_loss in rows:

@@ -7,6 +7,7 @@ whole board anew, any other result its own experiment.
 import logging
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 
 from sqlmodel import Session, col, func, or_, select
 
@@ -33,18 +34,17 @@ from server.verdict.board_losses import (
     losses_by_experiment,
 )
 from server.verdict.escalation import TRIAGE_RUNS, wanted_runs
-from server.verdict.judge import Judgement, Verdict, judge
+from server.verdict.judge import MIN_BASELINE_RUNS, Judgement, Verdict, judge, judge_pair
 from server.verdict.noise import Noise
 from server.verdict.records import (
     counted_mean,
     is_withdrawn,
-    judge_against_record,
     settle_record,
     standing_record,
     stored_judgement,
 )
 from server.verdict.rerun_outcomes import settle_reruns
-from server.verdict.tables import JudgementRow
+from server.verdict.tables import JudgementRow, RecordRow
 
 MAX_ROUNDS = 2
 """How often all runs of the baseline may fail, or end on other data than a board's, before the
@@ -81,6 +81,8 @@ def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_
     It failed, its workers were lost, or the one that ended it has other data. Both limits above
     hold, so that this comes to an end.
     """
+    if not queues_runs or job.only_key is None:
+        return
     run = session.get_one(Run, job.run_id)
     experiment = session.get_one(Experiment, run.experiment_hash)
     track, key = tracks.get(experiment.track), job.only_key
@@ -88,7 +90,7 @@ def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_
         return
     if track is None or experiment.track_version != track.rules.version:
         return
-    if not queues_runs or key is None or key == run.comparability_key:
+    if key == run.comparability_key:
         return
     if run.purpose is RunPurpose.BASELINE:
         # Judging the whole board anew would say nothing new.
@@ -102,15 +104,16 @@ def judge_anew(
 ) -> None:
     """Judge the experiments whose counted runs have changed; all if the baseline's have."""
     judges_all = baseline_hash(track) in changed
-    listed = listed_experiments(session, key)
-    settled = settle_verification(session, key, listed if judges_all else changed)
+    among = listed_experiments(session, key) if judges_all else changed
+    settled = settle_verification(session, key, among)
     refresh_entries(session, track, key, changed | settled)
     standing = standing_record(session, key)
     if judges_all:
         judge_board(session, track, key, queues_runs)
     else:
-        losses = {other: experiment_losses(session, other, key) for other in changed}
-        _Board(session, track, key).judge_all(changed & listed, losses, queues_runs)
+        listed = listed_experiments(session, key, changed)
+        losses = {other: experiment_losses(session, other, key) for other in listed}
+        _Board(session, track, key).judge_all(listed, losses, queues_runs)
         refresh_verdicts(session, key, changed)
     if standing is not None and standing.lost_at is not None:
         judge_board(session, track, key, queues_runs)
@@ -135,8 +138,16 @@ class _Board:
         self._key = key
         self.baseline_hash = baseline_hash(track)
         self._baseline_losses = baseline_losses(session, self.baseline_hash, key)
-        self._noise: Noise | None = board_noise(session, key)
-        self._unverified = unverified_experiments(session, key)
+
+    @cached_property
+    def _noise(self) -> Noise | None:
+        """The noise, for which the whole board is read, once it is asked for."""
+        return board_noise(self._session, self._key)
+
+    @cached_property
+    def _unverified(self) -> set[str]:
+        """Experiments with a run that counts and that nobody verified."""
+        return unverified_experiments(self._session, self._key)
 
     def judge_all(
         self, experiments: AbstractSet[str], losses: Mapping[str, list[float]], queues_runs: bool
@@ -150,10 +161,8 @@ class _Board:
 
     def judge(self, experiment: Experiment, losses: list[float], queues_runs: bool) -> None:
         """Judge an experiment, and queue the runs that it deserves."""
-        judgement = judge(losses, self._baseline_losses, self._noise)
-        against_record = judge_against_record(
-            self._session, experiment.hash, self._key, losses, self._noise
-        )
+        standing = standing_record(self._session, self._key)
+        judgement, against_record = self._judge(experiment.hash, losses, standing)
         if judgement is not None:
             self._store(experiment.hash, judgement)
             settle_reruns(self._session, experiment.hash, self._key, judgement)
@@ -166,6 +175,7 @@ class _Board:
             self._key,
             losses,
             judgement,
+            standing,
             against_record,
             is_verified=is_verified,
         )
@@ -183,6 +193,18 @@ class _Board:
         better = judgement is not None and judgement.verdict is Verdict.BETTER
         if better and is_verified and num_runs > TRIAGE_RUNS:
             ablate(self._session, self._track, experiment)
+
+    def _judge(
+        self, experiment_hash: str, losses: list[float], standing: RecordRow | None
+    ) -> tuple[Judgement | None, Judgement | None]:
+        """The judgements against the baseline, and against a record that another one holds."""
+        judgement = against_record = None
+        if len(self._baseline_losses) >= MIN_BASELINE_RUNS:
+            judgement = judge(losses, self._baseline_losses, self._noise)
+        if standing is not None and standing.experiment_hash != experiment_hash:
+            held = experiment_losses(self._session, standing.experiment_hash, self._key)
+            against_record = judge_pair(losses, held, self._noise)
+        return judgement, against_record
 
     def measure_baseline(self) -> None:
         """Queue the runs of the baseline that this board lacks, for trusted workers."""

@@ -4,25 +4,28 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from core.schema.ledger import LedgerKind
 from server.idle.names import named_experiments
 from server.ledger.entries import record as enter
 from server.tables import utc_now
-from server.verdict.board_losses import experiment_losses
-from server.verdict.judge import Judgement, Verdict, judge_pair
+from server.verdict.judge import Judgement, Verdict
 from server.verdict.looks import latest_look
-from server.verdict.noise import Noise
 from server.verdict.tables import JudgementRow, RecordRow, Withdrawal
+
+STANDING = (
+    select(RecordRow)
+    .where(RecordRow.comparability_key == bindparam("key"), col(RecordRow.lost_at).is_(None))
+    .order_by(col(RecordRow.id).desc())
+    .limit(1)
+)
 
 
 def standing_record(session: Session, key: str) -> RecordRow | None:
     """The record of a board; None before the first."""
-    standing = select(RecordRow).where(
-        RecordRow.comparability_key == key, col(RecordRow.lost_at).is_(None)
-    )
-    return session.exec(standing.order_by(col(RecordRow.id).desc()).limit(1)).one_or_none()
+    return session.exec(STANDING, params={"key": key}).one_or_none()
 
 
 def open_records(
@@ -43,22 +46,13 @@ def counted_mean(losses: Sequence[float]) -> float:
     return fmean(counted) if counted else math.inf
 
 
-def judge_against_record(
-    session: Session, experiment_hash: str, key: str, losses: list[float], noise: Noise | None
-) -> Judgement | None:
-    """Judge an experiment against the record; None if it is the record, or there is none."""
-    standing = standing_record(session, key)
-    if standing is None or standing.experiment_hash == experiment_hash:
-        return None
-    return judge_pair(losses, experiment_losses(session, standing.experiment_hash, key), noise)
-
-
 def settle_record(
     session: Session,
     experiment_hash: str,
     key: str,
     losses: list[float],
     judgement: Judgement | None,
+    standing: RecordRow | None,
     against_record: Judgement | None,
     *,
     is_verified: bool,
@@ -67,6 +61,10 @@ def settle_record(
 
     One that is no longer better, or no longer verified, loses every record that it had: the last
     of them would stand again if those after it were lost.
+
+    Args:
+        standing: the board's record; without one, nobody has any to lose.
+        against_record: the judgement against it; None if the experiment holds it.
     """
     reason = ""
     if judgement is None or judgement.verdict is not Verdict.BETTER:
@@ -74,10 +72,10 @@ def settle_record(
     elif not is_verified:
         reason = "No trusted worker has verified it."
     if reason:
-        for held in open_records(session, experiment_hash, key):
+        lost = open_records(session, experiment_hash, key) if standing is not None else ()
+        for held in lost:
             lose_record(session, held, reason)
         return
-    standing = standing_record(session, key)
     beats = against_record is not None and against_record.verdict is Verdict.BETTER
     if standing is not None and not beats:
         return

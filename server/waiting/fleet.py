@@ -1,6 +1,6 @@
 """Which workers there are, and which of them may take a job.
 
-The rule is that of `server.job_queue.next_job`, told of many jobs at once; a test holds the two
+The rule is that of `server.job_choice`, told of many jobs at once; a test holds the two
 together.
 """
 
@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from core.schema.track import Track, TrackRules
 from server.canary.tables import WorkerFreeze
 from server.tables import Worker
-from server.worker_data import worker_keys
+from server.worker_data import worker_key
 
 
 class Needs(NamedTuple):
@@ -34,7 +34,7 @@ class Fleet:
         """Read the workers; which data each has is looked up once a job asks for some."""
         self._session = session
         self._tracks = tracks
-        self._keys: dict[str, dict[str, str]] = {}
+        self._keys: dict[tuple[str, str], str | None] = {}
         self._last_seen: dict[Needs, datetime | None] = {}
         standing = select(WorkerFreeze.worker_id, WorkerFreeze.track)
         standing = standing.where(col(WorkerFreeze.thawed_at).is_(None))
@@ -76,9 +76,11 @@ class Fleet:
 
     def _has_data(self, worker_id: str, track: str, key: str) -> bool:
         """Whether its last result on the track was under the key, or there is none yet."""
-        if worker_id not in self._keys:
-            self._keys[worker_id] = worker_keys(self._session, worker_id, self._tracks)
-        return self._keys[worker_id].get(track, key) == key
+        place = worker_id, track
+        if place not in self._keys:
+            version = self._tracks[track].rules.version
+            self._keys[place] = worker_key(self._session, worker_id, track, version)
+        return self._keys[place] in (None, key)
 
 
 def _can_price(rules: TrackRules, device: str) -> bool:

@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.store import Figure, measure_claims, measure_cycles, measure_metrics
+from benchmarks.store import (
+    Figure,
+    measure_claims,
+    measure_commits,
+    measure_cycles,
+    measure_metrics,
+)
 from benchmarks.store_board import Board
 from benchmarks.store_clients import Work, rate
 
@@ -15,6 +21,10 @@ def board(tmp_path: Path) -> Board:
 def check(figure: Figure) -> None:
     assert figure.is_whole
     assert figure.per_second > 0
+
+
+def test_every_commit_is_there(board: Board) -> None:
+    check(measure_commits(board, 3))
 
 
 def test_every_point_of_two_clients_is_stored(board: Board) -> None:

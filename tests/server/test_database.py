@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlmodel import Session, SQLModel, select
 from starlette.testclient import TestClient
 
 from core.schema.result import Verification
+from server import database
 from server.database import (
     create_engine,
     downgrade,
@@ -77,7 +79,8 @@ def test_rows_survive_the_way_up_and_down(bare_url: str) -> None:
     with read_session(engine) as session:
         runs = session.exec(select(Run).order_by(Run.id)).all()
         assert [run.purpose.value for run in runs] == ["baseline", "submission", "submission"]
-        assert session.exec(select(Job.priority)).all() == [Priority.NEW]
+        (job,) = session.exec(select(Job)).all()
+        assert (job.priority, job.track, job.track_version) == (Priority.NEW, "debug", 1)
         report = check_ledger(session)
         assert (report.length, report.num_results, report.faults) == (2, 2, ())
     downgrade(engine, "0001")
@@ -248,4 +251,28 @@ with write_session(engine) as session:
     engine = create_engine(database_url)
     with read_session(engine) as session:
         assert session.exec(select(Worker.name)).all() == ["bench"]
+    engine.dispose()
+
+
+def test_threads_that_write_to_sqlite_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as impatient:
+        # SQLite itself gives up at once.
+        impatient.setattr(database, "BUSY_SECONDS", 0)
+        engine = create_engine(f"sqlite:///{tmp_path}/board.sqlite")
+    upgrade(engine)
+
+    def write_too() -> None:
+        with write_session(engine) as session:
+            add_worker(session, id="w_b", name="second")
+
+    with ThreadPoolExecutor(1) as threads:
+        with write_session(engine) as session:
+            add_worker(session)
+            waiting = threads.submit(write_too)
+            assert wait([waiting], timeout=0.2).not_done
+        waiting.result()
+    with read_session(engine) as session:
+        assert session.exec(select(Worker.name).order_by(Worker.id)).all() == ["bench", "second"]
     engine.dispose()

@@ -2,7 +2,6 @@ import functools
 import multiprocessing
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -13,8 +12,8 @@ from core.schema.job import JobOffer, JobState
 from core.schema.result import FailureKind
 from core.schema.track import Track
 from core.tracks import load_tracks
+from server.canary.schedule import claim as claim_job
 from server.database import create_engine, write_session
-from server.job_queue import claim as claim_job
 from server.new_runs import queue_run
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, RunPurpose
@@ -70,7 +69,7 @@ def test_claim_gives_each_job_to_one_worker(
     def race(worker: str) -> None:
         barrier.wait()
         with write_session(engine) as session:
-            offer = claim_job(session, worker, tracks, 90.0)
+            offer = claim_job(session, worker, tracks, settings)
         offers.append(offer)
 
     threads = [threading.Thread(target=race, args=(worker,)) for worker in workers]
@@ -84,13 +83,13 @@ def test_claim_gives_each_job_to_one_worker(
     assert len(set(session.exec(select(Job.worker_id)).all())) == 6
 
 
-def claim_until_empty(database_url: str, tracks_folder: Path, worker: str) -> list[str]:
+def claim_until_empty(settings: ServerSettings, worker: str) -> list[str]:
     """The runs that one process of its own gets."""
-    engine, tracks = create_engine(database_url), load_tracks(tracks_folder)
+    engine, tracks = create_engine(settings.database_url), load_tracks(settings.tracks_folder)
     runs: list[str] = []
     while True:
         with write_session(engine) as session:
-            offer = claim_job(session, worker, tracks, 90.0)
+            offer = claim_job(session, worker, tracks, settings)
         if offer is None:
             engine.dispose()
             return runs
@@ -109,7 +108,7 @@ def test_processes_empty_one_queue_and_no_job_goes_twice(
     workers = [register(client, f"bench {n}") for n in range(4)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(4, mp_context=context) as processes:
-        each = functools.partial(claim_until_empty, settings.database_url, settings.tracks_folder)
+        each = functools.partial(claim_until_empty, settings)
         taken = [run for runs in processes.map(each, workers) for run in runs]
     assert len(taken) == 40
     assert len(set(taken)) == 40
@@ -155,11 +154,13 @@ def test_an_unknown_worker_is_told_to_register(client: TestClient) -> None:
     assert "register" in response.json()["message"]
 
 
-def test_a_job_of_a_track_that_is_not_served_waits(client: TestClient, engine: Engine) -> None:
+def test_a_job_of_a_track_that_is_not_served_waits(
+    client: TestClient, engine: Engine, settings: ServerSettings
+) -> None:
     submit(client)
     worker = register(client)
     with write_session(engine) as session:
-        assert claim_job(session, worker, {}, 90.0) is None
+        assert claim_job(session, worker, {}, settings) is None
     assert claim(client, worker) is not None
 
 

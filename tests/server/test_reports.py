@@ -2,6 +2,7 @@ import threading
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
@@ -21,6 +22,18 @@ from tests.server.factories import (
     submit,
     submit_and_finish,
 )
+from tests.server.statements import sent_statements
+
+
+def test_a_result_sends_no_more_statements_however_long_the_board_is(
+    client: TestClient, engine: Engine
+) -> None:
+    for number in range(3):
+        submit(client, f"n{number}", {"optimizer.muon.learning_rate": 0.011 + number / 100})
+        offer = claim_one(client)
+        with sent_statements(engine) as statements:
+            assert send_result(client, offer, run_result()).status_code == 204
+        assert len(statements) <= 44
 
 
 def test_metrics_sent_twice_are_stored_once(client: TestClient, session: Session) -> None:

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from core.schema.track import Track
 from server.canary.tables import WorkerFreeze
-from server.job_queue import next_job
+from server.job_choice import Claimant, choose
 from server.tables import Experiment, Job, Run, Worker, utc_now
 from server.waiting.fleet import Fleet
 from server.waiting.forecast import needs_of
@@ -63,7 +63,11 @@ def test_the_fleet_and_the_claim_agree_on_which_jobs_fit_which_worker(
             for other in others:
                 other.state = "cancelled"
             crowded.flush()
-            claimed = next_job(crowded, worker, tracks) is job
+            claimant = Claimant(
+                worker.id, worker.device, worker.has_cuda, worker.memory_bytes, worker.is_trusted
+            )
+            choice = choose(crowded, claimant, tracks)
+            claimed = choice is not None and choice.job_id == job.id
             assert fleet.fits(worker, needs_of(job, track)) == claimed, (worker.name, track, job)
             fitting += claimed
             for other in others:
