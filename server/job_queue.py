@@ -61,7 +61,11 @@ def jobs_ahead(session: Session, job: Job) -> int:
 
 
 def claim(
-    session: Session, worker_id: str, tracks: Mapping[str, Track], lease_seconds: float
+    session: Session,
+    worker_id: str,
+    tracks: Mapping[str, Track],
+    lease_seconds: float,
+    lease_token: str | None = None,
 ) -> JobOffer | None:
     """Lease the first queued job that fits a worker; None if there is none.
 
@@ -69,18 +73,21 @@ def claim(
     The caller's transaction makes it exactly one worker's: SQLite has one writer at a time,
     and elsewhere the chosen row is locked and skipped by others.
 
+    Args:
+        lease_token: of the lease; a new one unless given.
+
     Raises:
         NotFound: the worker is not registered.
     """
     worker = session.get(Worker, worker_id)
     if worker is None:
         raise NotFound(f"there is no worker {worker_id!r}; register with POST /api/v1/workers.")
-    now = utc_now()
-    worker.last_seen_at = now
+    worker.last_seen_at = utc_now()
     while job := next_job(session, worker, tracks):
         spec = _run_spec(session, job, tracks)
         if spec is not None:
-            return _lease(session, job, worker, spec, now + timedelta(seconds=lease_seconds))
+            expires_at = utc_now() + timedelta(seconds=lease_seconds)
+            return _lease(session, job, worker, spec, expires_at, lease_token or new_lease_token())
     return None
 
 
@@ -163,9 +170,8 @@ def _run_spec(session: Session, job: Job, tracks: Mapping[str, Track]) -> RunSpe
 
 
 def _lease(
-    session: Session, job: Job, worker: Worker, spec: RunSpec, expires_at: datetime
+    session: Session, job: Job, worker: Worker, spec: RunSpec, expires_at: datetime, token: str
 ) -> JobOffer:
-    token = new_lease_token()
     job.state, job.worker_id, job.attempt = JobState.RUNNING, worker.id, job.attempt + 1
     job.lease_token, job.lease_expires_at, job.started_at = token, expires_at, utc_now()
     session.add(

@@ -43,8 +43,8 @@ class Transport:
     No connection, no answer in time, and the statuses 429, 502, 503 and 504 are tried again
     after 0.25 s, 0.5 s, ... up to 10 s, each shortened by chance by up to a half, or after what
     `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
-    has its key, a report its lease, and the lease of a claim whose answer was lost runs out; runs
-    that a re-run has queued are not queued again.
+    and a claim have their keys, a report its lease; runs that a re-run has queued are not queued
+    again.
     `on_wait` is told why, once a call, before the first wait. Every call carries the `token`.
     """
 

@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from core.train.environment import RunEnvironment
 from runner.api.client import WorkerClient
 from runner.errors import (
     Denied,
+    LeaseLost,
     NotFound,
     ProtocolMismatch,
     RunnerError,
@@ -77,6 +79,7 @@ class Worker:
         self._outage = Outage()
         self._anchors = Anchors(options.environment.device, options.anchor_command)
         self._faults = 0
+        self._claim_key = uuid.uuid4().hex
 
     def run(self) -> None:
         """Work until told to stop, or, with `once`, until nothing is left.
@@ -92,7 +95,7 @@ class Worker:
             try:
                 if registration is None:
                     registration = self._register()
-                offer = self._client.claim(registration.worker_id)
+                offer = self._claim(registration.worker_id)
                 self._outage.ended()
             except NotFound:
                 if registration is None:
@@ -121,6 +124,20 @@ class Worker:
             self._client.server_url,
         )
         return registration
+
+    def _claim(self, worker_id: str) -> JobOffer | None:
+        """Ask for a job under one key until there is an answer, so that none is leased twice."""
+        try:
+            offer = self._client.claim(worker_id, self._claim_key)
+        except LeaseLost:
+            # The answer came when its lease had ended.
+            offer = self._client.claim(worker_id, self._renew_claim_key())
+        self._renew_claim_key()
+        return offer
+
+    def _renew_claim_key(self) -> str:
+        self._claim_key = uuid.uuid4().hex
+        return self._claim_key
 
     def _work(self, offer: JobOffer, registration: WorkerRegistration) -> None:
         """Carry out one job; whatever goes wrong with it, the worker goes on."""

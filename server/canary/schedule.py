@@ -25,7 +25,11 @@ a fifth of its time."""
 
 
 def claim(
-    session: Session, worker_id: str, tracks: Mapping[str, Track], settings: ServerSettings
+    session: Session,
+    worker_id: str,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    lease_token: str | None = None,
 ) -> JobOffer | None:
     """Lease a worker its next job, or the canary that is due before it.
 
@@ -45,7 +49,7 @@ def claim(
             track = tracks[session.get_one(Experiment, run.experiment_hash).track]
             if settings.canary_hours and _is_due(session, worker, track, settings.canary_hours):
                 ask_for_canary(session, worker, track)
-    return job_queue.claim(session, worker_id, tracks, settings.lease_seconds)
+    return job_queue.claim(session, worker_id, tracks, settings.lease_seconds, lease_token)
 
 
 def _is_due(session: Session, worker: Worker, track: Track, hours: float) -> bool:
