@@ -15,6 +15,7 @@ from runner.api.client import WorkerClient
 from runner.errors import (
     Denied,
     LeaseLost,
+    NoRoom,
     NotFound,
     ProtocolMismatch,
     RunnerError,
@@ -27,6 +28,7 @@ from runner.terminal.display import Display
 from runner.work.anchors import MEASURE, Anchors
 from runner.work.attempt import Attempt, Outcome
 from runner.work.child import EXECUTE
+from runner.work.disk import disk_shortage
 from runner.work.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 2.0
 SLEEP_SLICE_SECONDS = 0.25
 MAX_REST_SECONDS = 900.0
+DISK_SECONDS = 15.0
+"""How often a full disk is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,11 @@ class Worker:
             ProtocolMismatch: the server speaks another version.
             NotFound: the server's address leads to something else.
             ServerUnreachable: the server has been away for an hour.
+            NoRoom: the disk has no room for a run, with `once`.
         """
         registration: WorkerRegistration | None = None
         while not self._stop.requested:
+            self._wait_for_room()
             try:
                 if registration is None:
                     registration = self._register()
@@ -124,6 +130,18 @@ class Worker:
             self._client.server_url,
         )
         return registration
+
+    def _wait_for_room(self) -> None:
+        """Take no job that would fail for want of disk space."""
+        folders = (self._options.directory, self._options.environment.cache_directory)
+        known = None
+        while not self._stop.requested and (shortage := disk_shortage(folders)):
+            if self._options.once:
+                raise NoRoom(f"No job is taken: {shortage}.")
+            if known is None:
+                logger.warning("no job is taken: %s; looking again every 15 s", shortage)
+            known = shortage
+            self._sleep(DISK_SECONDS)
 
     def _claim(self, worker_id: str) -> JobOffer | None:
         """Ask for a job under one key until there is an answer, so that none is leased twice."""
@@ -178,9 +196,12 @@ class Worker:
             self._sleep(seconds)
 
     def _attempt(self, offer: JobOffer, registration: WorkerRegistration) -> Outcome:
+        folder = RunFolder(self._options.directory / "runs" / offer.run.run_id)
+        if kept := folder.set_aside_if_damaged():
+            logger.warning("the run starts anew: its damaged folder is now %s", kept)
         attempt = Attempt(
             offer,
-            RunFolder(self._options.directory / "runs" / offer.run.run_id),
+            folder,
             self._client,
             registration.heartbeat_seconds,
             self._stop,
