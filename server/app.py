@@ -20,6 +20,7 @@ from server.database import create_engine, upgrade, write_session
 from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
+from server.lease_clock import lease_now
 from server.reaper import Reaper
 from server.routes import (
     board,
@@ -36,7 +37,6 @@ from server.routes import (
 )
 from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
-from server.tables import utc_now
 from server.templating import STATIC
 
 API = "/api/v1"
@@ -94,7 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServerSettings = app.state.settings
     engine: Engine = app.state.engine
     with write_session(engine) as session:
-        extend_leases(session, utc_now() + timedelta(seconds=settings.lease_seconds))
+        extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
     app.state.reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs)
     app.state.reaper.start()

@@ -15,6 +15,7 @@ from server.canary.frozen import standing_freezes
 from server.errors import AlreadyEnded, NotFound
 from server.identifiers import new_id, new_lease_token
 from server.lease import close, enter_state
+from server.lease_clock import lease_now
 from server.run_specs import run_spec
 from server.tables import Attempt, Experiment, Job, Priority, Run, Worker, utc_now
 from server.worker_data import worker_keys
@@ -86,18 +87,19 @@ def claim(
     while job := next_job(session, worker, tracks):
         spec = _run_spec(session, job, tracks)
         if spec is not None:
-            expires_at = utc_now() + timedelta(seconds=lease_seconds)
+            expires_at = lease_now() + timedelta(seconds=lease_seconds)
             return _lease(session, job, worker, spec, expires_at, lease_token or new_lease_token())
     return None
 
 
 def extend_leases(session: Session, until: datetime) -> None:
-    """Let every lease last until then at least.
+    """Let every lease last until then.
 
-    For the server's start: while it was down, no worker could renew.
+    For the server's start: while it was down, no worker could renew, and its clock may have been
+    put forward or back.
     """
     running = update(Job).where(col(Job.state) == JobState.RUNNING)
-    session.exec(running.where(col(Job.lease_expires_at) < until).values(lease_expires_at=until))
+    session.exec(running.values(lease_expires_at=until))
 
 
 def cancel(session: Session, run_id: str) -> None:

@@ -14,6 +14,7 @@ from core.schema.job import FailureReport, Heartbeat, JobState
 from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
+from server.lease_clock import lease_now
 from server.ledger.entries import record
 from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, utc_now
 
@@ -48,11 +49,10 @@ def hold(session: Session, job_id: str, lease_token: str, lease_seconds: float) 
             f"job {job_id} is no longer yours: its lease ended, or it was cancelled or finished. "
             "Stop this run; nothing of this report was stored."
         )
-    now = utc_now()
-    job.lease_expires_at = now + timedelta(seconds=lease_seconds)
+    job.lease_expires_at = lease_now() + timedelta(seconds=lease_seconds)
     worker = session.get(Worker, job.worker_id)
     if worker is not None:
-        worker.last_seen_at = now
+        worker.last_seen_at = utc_now()
     return job
 
 

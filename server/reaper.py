@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.schema.track import Track
 from server.database import write_session
 from server.expired_leases import requeue_expired
-from server.tables import utc_now
+from server.lease_clock import lease_now
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Reaper:
 
     def _pass(self) -> None:
         with write_session(self._engine) as session:
-            requeue_expired(session, utc_now(), self._tracks, self._queues_runs)
+            requeue_expired(session, lease_now(), self._tracks, self._queues_runs)
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

@@ -15,6 +15,7 @@ from server.canary.runs import ask_for_canary
 from server.canary.setup import setup_of
 from server.canary.tables import CanaryRow
 from server.expired_leases import requeue_expired
+from server.lease_clock import lease_now
 from server.outdated_jobs import cancel_outdated
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, RunPurpose, Worker, utc_now
@@ -40,7 +41,7 @@ def claim(
     """
     worker = session.get(Worker, worker_id, with_for_update=True)
     if worker is not None:
-        requeue_expired(session, utc_now(), tracks, settings.queues_runs)
+        requeue_expired(session, lease_now(), tracks, settings.queues_runs)
         cancel_outdated(session, tracks)
         ask_again(session, worker, tracks)
         job = job_queue.next_job(session, worker, tracks)
