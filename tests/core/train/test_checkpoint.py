@@ -1,6 +1,3 @@
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
 
@@ -15,6 +12,7 @@ from core.train.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from tests.full_disk import full_disk
 
 TRACK = load_tracks()["debug"]
 
@@ -89,17 +87,6 @@ def test_behind_a_damaged_checkpoint_is_the_one_before(tmp_path, name, caplog):
     # It makes way for the next one, and not the one that was good.
     save_checkpoint(tmp_path, spec(), checkpoint(8))
     assert names(tmp_path) == ["checkpoint-000000005", "checkpoint-000000008"]
-
-
-@contextmanager
-def full_disk(max_bytes):
-    """No file may grow beyond some bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("large", ["weights", "state"])
