@@ -128,13 +128,27 @@ class Transport:
             return None, f"cannot be reached ({error})"
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             return response, "asks for fewer requests"
-        return response, f"is not ready (status {response.status_code})"
+        said = _message(response)
+        return (
+            response,
+            f"says: {said}" if said else f"is not ready (status {response.status_code})",
+        )
+
+
+def _message(response: httpx.Response) -> str:
+    """What the server says of its fault, without the full stop; empty if it is another program."""
+    try:
+        return ErrorBody.model_validate_json(response.content).message.rstrip(".")
+    except ValidationError:
+        return ""
 
 
 def _remedy(response: httpx.Response | None, delay: float) -> str:
     """What to do about a server that gave no answer in time."""
     if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         return f"Try again in {delay:.0f} s."
+    if response is not None and _message(response):
+        return "Whoever runs it finds more in its log."
     return "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL is its address."
 
 
