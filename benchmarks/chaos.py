@@ -106,11 +106,13 @@ class Killer:
         return next(training_processes(self._worker), None)
 
 
-def training_processes(worker: subprocess.Popen[bytes]) -> Iterator[psutil.Process]:
-    """Processes of a worker that carry out a run."""
+def training_processes(
+    worker: subprocess.Popen[bytes], program: str = "runner.execute"
+) -> Iterator[psutil.Process]:
+    """Processes of a worker that carry out a run by a program."""
     try:
         for process in psutil.Process(worker.pid).children(recursive=True):
-            if "runner.execute" in process.cmdline():
+            if any(part.endswith(program) for part in process.cmdline()):
                 yield process
     except psutil.NoSuchProcess:
         return

@@ -38,6 +38,7 @@ class Processes:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
+        self.port: int = port
         self._folder = folder
         self._environment = os.environ | {
             "FIVE_DOLLAR_DATABASE_URL": f"sqlite:///{folder}/board.sqlite",
@@ -58,7 +59,7 @@ class Processes:
 
     def start_server(self) -> subprocess.Popen[bytes]:
         """Start the server and wait until it answers."""
-        process = self._start("-m", "server")
+        process = self.start("server")
         wait_for(self._is_healthy)
         return process
 
@@ -73,7 +74,23 @@ class Processes:
         """
         folder = str(self._folder / directory)
         options = ("--device", "cpu", "--name", name, "--directory", folder)
-        return self._start(*program, "worker", *options)
+        return self._run(*program, "worker", *options)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a Python module with arguments; its output goes to `processes.log`."""
+        return self._run("-m", *arguments)
+
+    def _run(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._folder / "processes.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._running.append(process)
+        return process
 
     def runner(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Carry out a command of the command line."""
@@ -94,18 +111,6 @@ class Processes:
         """Kill all that runs."""
         for process in list(self._running):
             self.kill(process)
-
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self._folder / "processes.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, *arguments],
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._running.append(process)
-        return process
 
     def _is_healthy(self) -> bool:
         try:

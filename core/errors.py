@@ -9,6 +9,7 @@ CoreError
 ├── OutOfMemory           the device, or the 24 GiB cap, is too small
 ├── BudgetExceeded        the run would cost more than the track allows
 ├── CheckpointCorrupt     a checkpoint is incomplete or of another experiment
+├── CheckpointNotWritten  a checkpoint could not be put on the disk
 └── Interrupted           asked to stop; what was done is kept
 """
 
@@ -55,6 +56,10 @@ class BudgetExceeded(CoreError):
 
 class CheckpointCorrupt(CoreError):
     """A checkpoint is incomplete, damaged, or belongs to another experiment."""
+
+
+class CheckpointNotWritten(CoreError):
+    """The disk is full or broken; the checkpoint before is still there."""
 
 
 class Interrupted(CoreError):

@@ -16,7 +16,8 @@ RunnerError
 ├── RunStopped            a local run was stopped; the same command goes on with it
 ├── LedgerBroken          a ledger does not hold, or its database says something else
 ├── OtherData             a run cannot be reproduced on the data that is here
-└── BadSettings           an environment variable has a value that is not allowed
+├── BadSettings           an environment variable has a value that is not allowed
+└── NoRoom                the disk has no room for a run
 """
 
 from __future__ import annotations
@@ -134,3 +135,9 @@ class BadSettings(RunnerError):
     """An environment variable has a value that is not allowed."""
 
     exit_code = ExitCode.INVALID
+
+
+class NoRoom(RunnerError):
+    """The disk has no room for a run."""
+
+    exit_code = ExitCode.DISK

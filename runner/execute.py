@@ -9,6 +9,7 @@ Where several GPUs are visible and the track allows them, it starts a process fo
 for them. `torchrun --nproc-per-node N -m runner.execute RUN_FOLDER` does the same by hand.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from core import errors
@@ -34,6 +35,7 @@ from runner.stopping import StopRequest
 
 Train = Callable[[RunSpec, Path, RunEnvironment, Reporter], RunResult]
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 LOCK_WAIT_SECONDS = 20.0
 PARENT_POLL_SECONDS = 1.0
 FAILURES: dict[type[Exception], FailureKind] = {
@@ -101,9 +103,24 @@ def run_alone(folder: RunFolder) -> ExitCode:
 def execute(folder: RunFolder, train: Train, is_main: bool = True) -> ExitCode:
     """Train, and leave a result or a failure in the folder.
 
+    On a disk that takes nothing any more, the exit status alone says so.
+
     Args:
         is_main: whether this process reports; one that does not leaves nothing but a failure.
     """
+    try:
+        return _train(folder, train, is_main)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        message = f"The worker's disk is full, read-only or broken: {error}."
+        logger.exception("the run failed: %s", FailureKind.INTERNAL_ERROR)
+        with suppress(OSError):
+            folder.write_failure(FailureKind.INTERNAL_ERROR, message)
+        return ExitCode.DISK
+
+
+def _train(folder: RunFolder, train: Train, is_main: bool) -> ExitCode:
     stop = StopRequest()
     stop.listen()
     with FileReporter(folder, stop) if is_main else nullcontext(SilentReporter()) as reporter:
@@ -111,8 +128,8 @@ def execute(folder: RunFolder, train: Train, is_main: bool = True) -> ExitCode:
         logger.info("run %s: track %s, seed %d", spec.run_id, spec.track, spec.seed)
         try:
             result = train(spec, folder.path, folder.environment(), reporter)
-        except errors.Interrupted:
-            logger.info("stopped on request; a checkpoint was written")
+        except errors.Interrupted as error:
+            logger.info("ended on request: %s", error)
             return ExitCode.INTERRUPTED
         except (errors.CoreError, MemoryError) as error:
             kind = failure_kind(error)

@@ -24,5 +24,7 @@ class ExitCode(IntEnum):
     """Another process works in this folder, the run has ended, or versions or data differ."""
     DENIED = 8
     """The server wants an access token, or another one."""
+    DISK = 9
+    """The disk is full, read-only or broken."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; what can be resumed was saved."""

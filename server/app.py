@@ -24,6 +24,7 @@ from server.database import create_engine, upgrade, write_session
 from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
+from server.lease_clock import lease_now
 from server.reaper import Reaper
 from server.routes import (
     board,
@@ -47,7 +48,6 @@ from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.sign_in.forgery import refuse_forgery
 from server.sign_in.setup import set_up_sign_in
-from server.tables import utc_now
 from server.templating import STATIC
 from server.trust.standing import settle_standings
 
@@ -126,7 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServerSettings = app.state.settings
     engine: Engine = app.state.engine
     with write_session(engine) as session:
-        extend_leases(session, utc_now() + timedelta(seconds=settings.lease_seconds))
+        extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
     app.state.reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs)
     app.state.reaper.start()

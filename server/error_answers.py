@@ -1,12 +1,13 @@
 """Errors as answers: JSON for programs, a page for people, never a traceback."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -22,6 +23,19 @@ Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 MAX_SHOWN = 80
 API = "/api/"
+BUSY = "the database is busy or cannot be reached"
+DATABASE_REASONS = {
+    # SQLite
+    "is full": "the server's disk is full",
+    "readonly": "the server's database is read-only",
+    "disk I/O error": "the server's disk fails",
+    # PostgreSQL
+    "No space left on device": "the server's disk is full",
+    "read-only transaction": "the server's database is read-only",
+}
+"""What a database says, in part, and what it means."""
+
+logger = logging.getLogger(__name__)
 
 
 def error_handlers() -> dict[int | type[Exception], Handler]:
@@ -33,6 +47,8 @@ def error_handlers() -> dict[int | type[Exception], Handler]:
         HTTPException: _http_error,
         DataError: _unstorable_value,
         OperationalError: _database_error,
+        # Of PostgreSQL, if it takes no writes.
+        InternalError: _database_error,
         PoolTimeout: _database_error,
         Exception: _unexpected_error,
     }
@@ -110,7 +126,10 @@ async def _unstorable_value(request: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    message = "the database is busy or cannot be reached; nothing was stored. Try again."
+    cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+    logger.error("the database refused: %s", cause, extra={"path": request.url.path})
+    reason = next((why for part, why in DATABASE_REASONS.items() if part in cause), BUSY)
+    message = f"{reason}; nothing was stored. Try again."
     response = answer(request, 503, ErrorBody(kind="database_unavailable", message=message))
     response.headers["Retry-After"] = "2"
     return response

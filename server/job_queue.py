@@ -21,6 +21,7 @@ from server.experiments import read_config
 from server.identifiers import new_id, new_lease_token
 from server.job_choice import Choice
 from server.lease import close, enter_state, state_contents
+from server.lease_clock import lease_now
 from server.ledger.entries import record
 from server.quota.shares import used_minutes
 from server.run_specs import run_spec
@@ -79,12 +80,20 @@ def jobs_ahead(session: Session, job: Job) -> int:
 
 
 def lease(
-    session: Session, choice: Choice, worker_id: str, tracks: Mapping[str, Track], seconds: float
+    session: Session,
+    choice: Choice,
+    worker_id: str,
+    tracks: Mapping[str, Track],
+    seconds: float,
+    lease_token: str | None = None,
 ) -> JobOffer | None:
     """Lease a job to the worker that it was chosen for.
 
     The caller's transaction, in which it was chosen, makes it exactly one worker's: SQLite has one
     writer at a time, and elsewhere the chosen row is locked and skipped by others.
+
+    Args:
+        lease_token: of the lease; a new one unless given.
 
     Returns:
         The offer; None, and the job failed, if this version cannot read the config.
@@ -92,7 +101,8 @@ def lease(
     spec = _run_spec(session, choice, tracks)
     if spec is None:
         return None
-    token, attempt, now = new_lease_token(), choice.attempt + 1, utc_now()
+    token, attempt = lease_token or new_lease_token(), choice.attempt + 1
+    now = utc_now()
     begun = Attempt.model_validate(
         {
             "job_id": choice.job_id,
@@ -110,7 +120,7 @@ def lease(
         "worker_id": worker_id,
         "attempt": attempt,
         "lease_token": token,
-        "lease_expires_at": now + timedelta(seconds=seconds),
+        "lease_expires_at": lease_now() + timedelta(seconds=seconds),
         "started_at": now,
     }
     connection.execute(LEASED_JOB, leased)
@@ -121,12 +131,13 @@ def lease(
 
 
 def extend_leases(session: Session, until: datetime) -> None:
-    """Let every lease last until then at least.
+    """Let every lease last until then.
 
-    For the server's start: while it was down, no worker could renew.
+    For the server's start: while it was down, no worker could renew, and its clock may have been
+    put forward or back.
     """
     running = update(Job).where(col(Job.state) == JobState.RUNNING)
-    session.exec(running.where(col(Job.lease_expires_at) < until).values(lease_expires_at=until))
+    session.exec(running.values(lease_expires_at=until))
 
 
 def cancel(session: Session, run_id: str) -> None:

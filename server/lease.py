@@ -16,6 +16,7 @@ from core.schema.job import FailureReport, Heartbeat, JobState
 from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
+from server.lease_clock import lease_now
 from server.ledger.entries import record
 from server.quota.book import book_attempt
 from server.quota.shares import used_minutes
@@ -72,9 +73,8 @@ def renew(session: Session, job: Job, lease_token: str, lease_seconds: float) ->
             f"job {job.id} is no longer yours: its lease ended, or it was cancelled or finished. "
             "Stop this run; nothing of this report was stored."
         )
-    now = utc_now()
-    job.lease_expires_at = now + timedelta(seconds=lease_seconds)
-    seen = {"worker_id": job.worker_id, "last_seen_at": now}
+    job.lease_expires_at = lease_now() + timedelta(seconds=lease_seconds)
+    seen = {"worker_id": job.worker_id, "last_seen_at": utc_now()}
     session.connection().execute(SEEN_WORKER, seen)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.schema.track import Track
 from server.database import write_session
 from server.expired_leases import requeue_expired
+from server.lease_clock import lease_now
 from server.quota.shares import refresh_shares
 from server.tables import utc_now
 
@@ -63,7 +64,7 @@ class Reaper:
 
     def _pass(self) -> None:
         with write_session(self._engine) as session:
-            requeue_expired(session, utc_now(), self._tracks, self._queues_runs)
+            requeue_expired(session, lease_now(), self._tracks, self._queues_runs)
         with write_session(self._engine) as session:
             refresh_shares(session, utc_now())
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from core.durable import flush_to_disk
-from core.errors import CheckpointCorrupt
+from core.errors import CheckpointCorrupt, CheckpointNotWritten
 from core.schema.job import RunSpec
 from core.train.checkpoint_folder import PREFIX, checkpoint_folder, checkpoint_folders
 
@@ -38,14 +39,44 @@ class Checkpoint:
 
 
 def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the older ones, then delete those; return its folder.
+    """Write a checkpoint beside the newest one, which stays in case this one is damaged later.
 
     A reader sees it only when it is complete and on the disk.
+
+    Raises:
+        CheckpointNotWritten: the disk is full or broken; nothing of it is left.
     """
     target = checkpoint_folder(directory, checkpoint.step)
     temporary = directory / f".{target.name}.{os.getpid()}"
     for unfinished in directory.glob(f".{PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
+    before = [path for path in checkpoint_folders(directory) if path.name < target.name][-1:]
+    for other in checkpoint_folders(directory):
+        # A later one than this was passed over, because it is damaged.
+        if other not in (*before, target):
+            shutil.rmtree(other, ignore_errors=True)
+    try:
+        _write(temporary, spec, checkpoint)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+        flush_to_disk(directory)
+    # PyTorch says RuntimeError of a file that it cannot write.
+    except (OSError, SafetensorError, RuntimeError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointNotWritten(
+            f"the checkpoint after step {checkpoint.step} was not written to {directory}: {error}"
+        ) from error
+    return target
+
+
+def drop_older_checkpoints(directory: Path) -> None:
+    """Delete all checkpoints but the newest."""
+    for older in checkpoint_folders(directory)[:-1]:
+        shutil.rmtree(older, ignore_errors=True)
+
+
+def _write(temporary: Path, spec: RunSpec, checkpoint: Checkpoint) -> None:
+    """Put all files of a checkpoint on the disk."""
     temporary.mkdir(parents=True)
     weights = {name: tensor.detach().contiguous() for name, tensor in checkpoint.weights.items()}
     save_file(weights, temporary / "model.safetensors")
@@ -57,13 +88,6 @@ def save_checkpoint(directory: Path, spec: RunSpec, checkpoint: Checkpoint) -> P
     for path in temporary.iterdir():
         flush_to_disk(path)
     flush_to_disk(temporary)
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
-    flush_to_disk(directory)
-    for older in checkpoint_folders(directory):
-        if older != target:
-            shutil.rmtree(older, ignore_errors=True)
-    return target
 
 
 def load_newest_checkpoint(directory: Path, spec: RunSpec) -> Checkpoint | None:

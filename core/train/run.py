@@ -1,5 +1,6 @@
 """One run: job in, result out."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,17 @@ from pathlib import Path
 import torch
 
 from core.data.loader import RowLoader
-from core.errors import Interrupted
+from core.errors import CheckpointNotWritten, Interrupted
 from core.schema.job import RunSpec
 from core.schema.result import RunResult, Timing
 from core.schema.track import GIB
 from core.train.budget import CostMeter, build_pace
-from core.train.checkpoint import load_newest_checkpoint, read_checkpoint, save_checkpoint
+from core.train.checkpoint import (
+    drop_older_checkpoints,
+    load_newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 from core.train.checkpoint_folder import checkpoint_folder
 from core.train.clock import Clock
 from core.train.device import (
@@ -38,6 +44,8 @@ from core.version import code_commit
 
 CHECKPOINT_SECONDS = 60.0
 """Least time between two checkpoints."""
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -77,6 +85,8 @@ def run(
         trainer.train(_chunk_end(spec, directory, agreed, trainer, clock, device, processes))
         if resumed_step < trainer.step:
             _save(spec, directory, trainer, processes)
+        if processes.is_main:
+            drop_older_checkpoints(directory)
         score = trainer.validate()
         with clock.measure("eval"), trainer.evaluated_weights():
             tasks = score_tasks(
@@ -134,13 +144,18 @@ def _resume(spec: RunSpec, directory: Path, trainer: Trainer, processes: Process
         checkpoint = read_checkpoint(checkpoint_folder(directory, step))
     if checkpoint is not None:
         trainer.resume(checkpoint)
+        logger.info("going on from the checkpoint after step %d", step)
     return step
 
 
 def _save(spec: RunSpec, directory: Path, trainer: Trainer, processes: Processes) -> None:
+    """Keep the state, if the disk takes it; a run does not end because it might be repeated."""
     checkpoint = trainer.checkpoint()
     if processes.is_main:
-        save_checkpoint(directory, spec, checkpoint)
+        try:
+            save_checkpoint(directory, spec, checkpoint)
+        except CheckpointNotWritten as error:
+            logger.warning("training goes on without a new checkpoint: %s", error)
 
 
 def _chunk_end(
@@ -165,6 +180,6 @@ def _chunk_end(
             last_saved = time.monotonic()
         if stop:
             total = trainer.expected_steps
-            raise Interrupted(f"stopped after step {trainer.step} of {total}; a checkpoint is kept")
+            raise Interrupted(f"stopped after step {trainer.step} of {total}")
 
     return chunk_end

@@ -102,9 +102,10 @@ class WorkerClient(Client):
         """Introduce this worker."""
         return parse(self._transport.post("/workers", hello), WorkerRegistration)
 
-    def claim(self, worker_id: str) -> JobOffer | None:
-        """Take the next job that fits, if there is one."""
-        response = self._transport.post(f"/workers/{worker_id}/claim")
+    def claim(self, worker_id: str, key: str) -> JobOffer | None:
+        """Take the next job that fits, if there is one; the same key again gives the same lease."""
+        headers = {"Idempotency-Key": key}
+        response = self._transport.post(f"/workers/{worker_id}/claim", headers=headers)
         return parse(response, JobOffer) if response.content else None
 
     def heartbeat(

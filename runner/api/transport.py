@@ -48,8 +48,8 @@ class Transport:
     No connection, no answer in time, and the statuses 429, 502, 503 and 504 are tried again
     after 0.25 s, 0.5 s, ... up to 10 s, each shortened by chance by up to a half, or after what
     `Retry-After` says, until `retry_seconds` have passed. Every call may be repeated: a submission
-    has its key, a report its lease, and the lease of a claim whose answer was lost runs out; runs
-    that a re-run has queued are not queued again.
+    and a claim have their keys, a report its lease; runs that a re-run has queued are not queued
+    again.
     `on_wait` is told why, once a call, before the first wait. Every call carries the `token`.
     """
 
@@ -160,13 +160,27 @@ class Transport:
             return None, f"cannot be reached ({error})"
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             return response, "asks for fewer requests"
-        return response, f"is not ready (status {response.status_code})"
+        said = _message(response)
+        return (
+            response,
+            f"says: {said}" if said else f"is not ready (status {response.status_code})",
+        )
+
+
+def _message(response: httpx.Response) -> str:
+    """What the server says of its fault, without the full stop; empty if it is another program."""
+    try:
+        return ErrorBody.model_validate_json(response.content).message.rstrip(".")
+    except ValidationError:
+        return ""
 
 
 def _remedy(response: httpx.Response | None, delay: float) -> str:
     """What to do about a server that gave no answer in time."""
     if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         return f"Try again in {delay:.0f} s."
+    if response is not None and _message(response):
+        return "Whoever runs it finds more in its log."
     return "Check that it runs (`runner serve`) and that FIVE_DOLLAR_SERVER_URL is its address."
 
 

@@ -87,6 +87,17 @@ class RunFolder:
         self._failure_path.unlink(missing_ok=True)
         self._anchor_path.unlink(missing_ok=True)
 
+    def set_aside_if_damaged(self) -> Path | None:
+        """Rename a folder that no run can go on in; its new path, or None if it is whole."""
+        try:
+            if self._spec_path.exists():
+                self.spec()
+            self.result()
+        except DamagedFolder:
+            kept = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+            return self.path.rename(kept)
+        return None
+
     def spec(self) -> RunSpec:
         """What is trained."""
         return self._need(self._spec_path, RunSpec)
@@ -203,12 +214,17 @@ def replace_file(path: Path, text: str, durable: bool = True) -> None:
     """Write a file in one step: a reader, or a crash, meets the old or the new one."""
     # Several processes of one run may fail at once.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        # On a full disk, half a file is in the way of everything else.
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.schema.result import FailureKind
+from runner.exit_codes import ExitCode
 from runner.runs.run_folder import Failure, RunFolder
 
 EXECUTE = (sys.executable, "-m", "runner.execute")
@@ -61,7 +62,9 @@ class Child:
         if killed and oom_kills() > self._oom_kills:
             message = "The system killed the training process because memory ran out."
             return Failure(kind=FailureKind.OUT_OF_MEMORY, message=message)
-        if status < 0:
+        if status == ExitCode.DISK:
+            message = "The worker's disk is full, read-only or broken."
+        elif status < 0:
             message = f"The training process was ended by {signal.Signals(-status).name}."
         else:
             last = "".join(self._folder.log_tail(1))[:500]

@@ -1,9 +1,10 @@
 """What a run has written and the server has not yet acknowledged."""
 
 import codecs
+import logging
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from core.schema.base import Message
 from core.schema.job import MAX_LOG_CHARACTERS, MAX_METRIC_POINTS
@@ -12,6 +13,8 @@ from runner.api.client import WorkerClient
 from runner.runs.run_folder import RunFolder, replace_file
 
 MAX_READ_BYTES = 1024 * 1024
+
+logger = logging.getLogger(__name__)
 
 
 class Acknowledged(Message):
@@ -37,9 +40,8 @@ class Spool:
         self._job_id = job_id
         self._token = token
         self._log_characters = 0
-        self._acknowledged = Acknowledged()
-        if folder.spool_path.exists():
-            self._acknowledged = Acknowledged.model_validate_json(folder.spool_path.read_text())
+        self._acknowledged = read_acknowledged(folder)
+        self._is_remembered = True
 
     def send(self, final: bool = False) -> bool:
         """Send at most one batch of metrics and one piece of the log.
@@ -62,8 +64,9 @@ class Spool:
         lines = complete.split(b"\n")[:MAX_METRIC_POINTS] if complete else []
         if not lines:
             return False
-        points = [MetricPoint.model_validate_json(line) for line in lines]
-        self._client.send_metrics(self._job_id, self._token, points)
+        points = [point for line in lines if (point := read_point(line))]
+        if points:
+            self._client.send_metrics(self._job_id, self._token, points)
         self._remember(metrics_bytes=start + sum(len(line) + 1 for line in lines))
         return True
 
@@ -81,7 +84,46 @@ class Spool:
 
     def _remember(self, **changes: int) -> None:
         self._acknowledged = self._acknowledged.model_copy(update=changes)
-        replace_file(self._folder.spool_path, self._acknowledged.model_dump_json())
+        try:
+            replace_file(self._folder.spool_path, self._acknowledged.model_dump_json())
+        except OSError as error:
+            # Then another attempt sends more than it must, which changes nothing.
+            if self._is_remembered:
+                logger.warning("what the server has is not noted on the disk: %s", error)
+            self._is_remembered = False
+        else:
+            self._is_remembered = True
+
+
+def read_acknowledged(folder: RunFolder) -> Acknowledged:
+    """What earlier attempts noted; nothing, if that is damaged or of longer files."""
+    try:
+        noted = Acknowledged.model_validate_json(folder.spool_path.read_bytes())
+    except FileNotFoundError:
+        return Acknowledged()
+    except ValidationError:
+        logger.warning("%s is damaged: all is sent again", folder.spool_path)
+        return Acknowledged()
+    if noted.metrics_bytes > size_of(folder.metrics_path):
+        logger.warning("%s has lost its end: all is sent again", folder.metrics_path)
+        noted = noted.model_copy(update={"metrics_bytes": 0})
+    if noted.log_bytes > size_of(folder.log_path):
+        noted = noted.model_copy(update={"log_bytes": 0})
+    return noted
+
+
+def read_point(line: bytes) -> MetricPoint | None:
+    """The point of a line; None, and a warning, if the line is damaged."""
+    try:
+        return MetricPoint.model_validate_json(line)
+    except ValidationError:
+        logger.warning("a damaged line of the metrics is left out: %r", line[:80])
+        return None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def decode_start(data: bytes, final: bool) -> tuple[str, int]:

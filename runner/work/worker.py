@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from core.train.environment import RunEnvironment
 from runner.api.client import WorkerClient
 from runner.errors import (
     Denied,
+    LeaseLost,
+    NoRoom,
     NotFound,
     ProtocolMismatch,
     RunnerError,
@@ -26,6 +29,7 @@ from runner.work.anchors import MEASURE, Anchors
 from runner.work.attempt import Attempt
 from runner.work.checkpoint_upload import UploadRules
 from runner.work.child import EXECUTE
+from runner.work.disk import disk_shortage
 from runner.work.outage import Outage
 from runner.work.outcome import Outcome
 from runner.work.telemetry import Gauges
@@ -35,6 +39,8 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 2.0
 SLEEP_SLICE_SECONDS = 0.25
 MAX_REST_SECONDS = 900.0
+DISK_SECONDS = 15.0
+"""How often a full disk is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Worker:
         self._anchors = Anchors(options.environment.device, options.anchor_command)
         self._gauges = Gauges(options.environment.device)
         self._faults = 0
+        self._claim_key = uuid.uuid4().hex
 
     def run(self) -> None:
         """Work until told to stop, or, with `once`, until nothing is left.
@@ -92,13 +99,15 @@ class Worker:
             ProtocolMismatch: the server speaks another version.
             NotFound: the server's address leads to something else.
             ServerUnreachable: the server has been away for an hour.
+            NoRoom: the disk has no room for a run, with `once`.
         """
         registration: WorkerRegistration | None = None
         while not self._stop.requested:
+            self._wait_for_room()
             try:
                 if registration is None:
                     registration = self._register()
-                offer = self._client.claim(registration.worker_id)
+                offer = self._claim(registration.worker_id)
                 self._outage.ended()
             except NotFound:
                 if registration is None:
@@ -127,6 +136,32 @@ class Worker:
             self._client.server_url,
         )
         return registration
+
+    def _wait_for_room(self) -> None:
+        """Take no job that would fail for want of disk space."""
+        folders = (self._options.directory, self._options.environment.cache_directory)
+        known = None
+        while not self._stop.requested and (shortage := disk_shortage(folders)):
+            if self._options.once:
+                raise NoRoom(f"No job is taken: {shortage}.")
+            if known is None:
+                logger.warning("no job is taken: %s; looking again every 15 s", shortage)
+            known = shortage
+            self._sleep(DISK_SECONDS)
+
+    def _claim(self, worker_id: str) -> JobOffer | None:
+        """Ask for a job under one key until there is an answer, so that none is leased twice."""
+        try:
+            offer = self._client.claim(worker_id, self._claim_key)
+        except LeaseLost:
+            # The answer came when its lease had ended.
+            offer = self._client.claim(worker_id, self._renew_claim_key())
+        self._renew_claim_key()
+        return offer
+
+    def _renew_claim_key(self) -> str:
+        self._claim_key = uuid.uuid4().hex
+        return self._claim_key
 
     def _work(self, offer: JobOffer, registration: WorkerRegistration) -> None:
         """Carry out one job; whatever goes wrong with it, the worker goes on."""
@@ -167,9 +202,12 @@ class Worker:
             self._sleep(seconds)
 
     def _attempt(self, offer: JobOffer, registration: WorkerRegistration) -> Outcome:
+        folder = RunFolder(self._options.directory / "runs" / offer.run.run_id)
+        if kept := folder.set_aside_if_damaged():
+            logger.warning("the run starts anew: its damaged folder is now %s", kept)
         attempt = Attempt(
             offer,
-            RunFolder(self._options.directory / "runs" / offer.run.run_id),
+            folder,
             self._client,
             registration.heartbeat_seconds,
             self._stop,

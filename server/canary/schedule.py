@@ -22,6 +22,7 @@ from server.canary.tables import CanaryRow
 from server.errors import NotFound
 from server.expired_leases import ANY_EXPIRED, requeue_expired
 from server.job_choice import Claimant, choose
+from server.lease_clock import lease_now
 from server.outdated_jobs import any_outdated, cancel_outdated
 from server.settings import ServerSettings
 from server.tables import Job, Run, RunPurpose, UtcDateTime, Worker, table_of, utc_now
@@ -70,7 +71,11 @@ class LastCanary(NamedTuple):
 
 
 def claim(
-    session: Session, worker_id: str, tracks: Mapping[str, Track], settings: ServerSettings
+    session: Session,
+    worker_id: str,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    lease_token: str | None = None,
 ) -> JobOffer | None:
     """Lease a worker its next job, or the canary that is due before it.
 
@@ -87,7 +92,8 @@ def claim(
             ask_for_canary(session, session.get_one(Worker, worker.id), track)
             choice = choose(session, worker, tracks)
     while choice is not None:
-        offer = job_queue.lease(session, choice, worker.id, tracks, settings.lease_seconds)
+        seconds = settings.lease_seconds
+        offer = job_queue.lease(session, choice, worker.id, tracks, seconds, lease_token)
         if offer is not None:
             return offer
         choice = choose(session, worker, tracks)
@@ -102,8 +108,8 @@ def _meet(
     Its row stays locked, so that it has one claim at a time.
     """
     present = tuple((name, track.rules.version) for name, track in tracks.items())
-    now = utc_now()
-    asks = {"worker_id": worker_id, "now": now, "last_seen_at": now}
+    now = lease_now()
+    asks = {"worker_id": worker_id, "now": now, "last_seen_at": utc_now()}
     row = session.connection().execute(_meeting(present), asks).one_or_none()
     if row is None:
         raise NotFound(f"there is no worker {worker_id!r}; register with POST /api/v1/workers.")

@@ -1,13 +1,15 @@
 """Workers register and claim jobs."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Header
 from fastapi.responses import Response
 from sqlmodel import Session
 
 from core.schema.access import TrustRequest, WorkerTrust
 from core.schema.base import Message
 from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
-from server import workers
+from server import repeated_claims, workers
 from server.access.requirement import Administrator, Reporter
 from server.access.worker_tokens import bind, require_worker
 from server.artifacts.checkpoints import with_checkpoint
@@ -21,6 +23,8 @@ from server.trust.standing import settle_standing
 from server.workers import WorkerSummary
 
 router = APIRouter(prefix="/workers", tags=["workers"])
+ClaimKey = Annotated[str | None, Header(alias="Idempotency-Key", pattern=r"^[A-Za-z0-9_-]{16,80}$")]
+"""A secret of the worker that it makes anew for each job."""
 HEARTBEATS_PER_LEASE = 6
 """A lease survives five lost heartbeats."""
 
@@ -74,15 +78,29 @@ def trust(
 @router.post(
     "/{worker_id}/claim",
     response_model=JobOffer,
-    responses={**guarded(404), 204: {"description": "Nothing in the queue fits this worker."}},
+    responses={**guarded(404, 409), 204: {"description": "Nothing in the queue fits this worker."}},
 )
 def claim(
-    worker_id: str, caller: Reporter, database: Database, tracks: Tracks, settings: Settings
+    worker_id: str,
+    caller: Reporter,
+    database: Database,
+    tracks: Tracks,
+    settings: Settings,
+    key: ClaimKey = None,
 ) -> JobOffer | Response:
-    """Lease the first queued job that fits the worker, or a canary that is due before it."""
+    """Lease the first queued job that fits the worker, or a canary that is due before it.
+
+    The same key again gives the same lease, or 409 if it has ended.
+    """
+    token = repeated_claims.token_of(worker_id, key) if key else None
     with write_session(database) as session:
         require_worker(session, caller, worker_id)
-        offer = schedule.claim(session, worker_id, tracks, settings)
+        offer = None
+        if token is not None:
+            seconds = settings.lease_seconds
+            offer = repeated_claims.earlier_offer(session, worker_id, token, tracks, seconds)
+        if offer is None:
+            offer = schedule.claim(session, worker_id, tracks, settings, token)
         if offer is not None:
             offer = with_checkpoint(session, offer, worker_id)
     return offer if offer is not None else Response(status_code=204)

@@ -1,5 +1,6 @@
 """One run in this process: what it leaves in its folder."""
 
+import errno
 import json
 import os
 import signal
@@ -90,6 +91,62 @@ def test_a_failure_is_left_with_its_message(folder):
     assert failure is not None
     assert failure.kind is FailureKind.DIVERGED
     assert failure.message == "the loss is nan after step 7"
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+
+
+def test_a_full_disk_is_the_platforms_fault_and_named(folder):
+    def train(*arguments):
+        raise FULL
+
+    assert execute(folder, train) is ExitCode.DISK
+    failure = folder.failure()
+    assert failure is not None
+    assert failure.kind is FailureKind.INTERNAL_ERROR
+    assert "disk is full" in failure.message
+    assert "metrics.jsonl" in failure.message
+
+
+def test_a_disk_too_full_for_the_message_leaves_the_status(folder, monkeypatch):
+    def train(*arguments):
+        raise FULL
+
+    def refuse(*arguments):
+        raise FULL
+
+    monkeypatch.setattr(RunFolder, "write_failure", refuse)
+    assert execute(folder, train) is ExitCode.DISK
+    assert folder.failure() is None
+
+
+def test_metrics_that_do_not_fit_end_the_run_and_leave_whole_lines(folder):
+    code = f"""
+import resource
+from pathlib import Path
+from runner.execute import execute
+from runner.runs.run_folder import RunFolder
+from tests.runner import examples
+
+def train(spec, directory, environment, reporter):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    for step in range(1, 1000):
+        reporter.metric(examples.metric(step))
+
+raise SystemExit(execute(RunFolder(Path({str(folder.path)!r})), train))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == ExitCode.DISK, ended.stderr
+    assert [point.step for point in folder.metrics()] == list(range(1, len(folder.metrics()) + 1))
+    assert 5 < len(folder.metrics()) < 30
+    # The next attempt, with room, goes on after the last whole line.
+    assert execute(folder, lambda *arguments: tell(arguments[3])) is ExitCode.OK
+    assert folder.metrics()[-1].step == 1000
+
+
+def tell(reporter):
+    reporter.metric(examples.metric(1000))
+    return examples.result()
 
 
 def test_a_bug_is_not_taken_for_a_failure_of_the_run(folder):

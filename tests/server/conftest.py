@@ -42,6 +42,7 @@ ON_BOTH_STORES = {
     "test_metric_points",
     "test_outdated_jobs",
     "test_reaper",
+    "test_repeated_claims",
     "test_reports",
     "test_runs",
     "test_submissions",

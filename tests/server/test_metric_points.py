@@ -7,7 +7,7 @@ from core.schema.result import MetricPoint
 from server.database import write_session
 from server.metric_points import ROWS_PER_STATEMENT, insert_points
 from server.tables import Metric
-from tests.server.factories import points, submit
+from tests.server.factories import API, claim_one, points, send_points, submit
 
 
 @pytest.mark.parametrize("count", [0, 1, ROWS_PER_STATEMENT, 2 * ROWS_PER_STATEMENT + 1])
@@ -36,6 +36,16 @@ def test_of_two_points_of_a_step_the_first_stays(
         insert_points(writer, run_id, points((1, 2, 3), start=5.0))
     losses = session.exec(select(Metric.train_loss).order_by(Metric.step)).all()
     assert losses == [5.0, 1.0 / 2**0.5, 5.0 / 3**0.5]
+
+
+def test_batches_that_overtake_each_other_are_read_in_order_and_once(client: TestClient) -> None:
+    run_id = submit(client).run_id
+    offer = claim_one(client)
+    batches = [points(range(start, start + 10)) for start in (1, 11, 21, 31)]
+    for batch in (batches[2], batches[0], batches[3], batches[2], batches[1], batches[0]):
+        assert send_points(client, offer, batch).status_code == 204
+    stored = client.get(f"{API}/runs/{run_id}/metrics").json()["points"]
+    assert [point["step"] for point in stored] == list(range(1, 41))
 
 
 def test_points_go_with_their_transaction(

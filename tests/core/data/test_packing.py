@@ -19,6 +19,7 @@ from core.data.sources import documents
 from core.errors import DataUnavailable, Interrupted
 from core.schema.experiment import DataConfig, FilesSource, SyntheticSource
 from core.schema.mirror import Mirror
+from tests.full_disk import full_disk
 
 PREPARE_IN_NEW_PROCESS = """
 import sys
@@ -205,6 +206,13 @@ def test_a_damaged_cache_is_made_again(tmp_path, damage):
         manifest.write_text(manifest.read_text()[:50])
     assert prepared(synthetic(30), tmp_path).train_hash == expected
     assert tokens.read_bytes() == content
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path):
+    with full_disk(1000), pytest.raises(DataUnavailable, match=r"cannot keep token files .* space"):
+        prepared(synthetic(300), tmp_path)
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+    assert prepared(synthetic(300), tmp_path).num_documents == 300
 
 
 def test_stopping_on_the_way_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -1,16 +1,18 @@
 import pytest
 import torch
 
-from core.errors import CheckpointCorrupt
+from core.errors import CheckpointCorrupt, CheckpointNotWritten
 from core.schema.job import RunSpec
 from core.tracks import load_tracks
 from core.train.checkpoint import (
     Checkpoint,
+    drop_older_checkpoints,
     load_newest_checkpoint,
     newest_checkpoint_folder,
     read_checkpoint,
     save_checkpoint,
 )
+from tests.full_disk import full_disk
 
 TRACK = load_tracks()["debug"]
 
@@ -35,10 +37,16 @@ def checkpoint(step):
     )
 
 
-def test_the_newest_is_kept_and_read_back(tmp_path):
-    save_checkpoint(tmp_path, spec(), checkpoint(5))
-    save_checkpoint(tmp_path, spec(), checkpoint(10))
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000010"]
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_two_are_kept_and_the_newest_is_read_back(tmp_path):
+    for step in (1, 5, 10):
+        save_checkpoint(tmp_path, spec(), checkpoint(step))
+    assert names(tmp_path) == ["checkpoint-000000005", "checkpoint-000000010"]
+    drop_older_checkpoints(tmp_path)
+    assert names(tmp_path) == ["checkpoint-000000010"]
     loaded = load_newest_checkpoint(tmp_path, spec())
     assert loaded is not None
     assert loaded.step == 10
@@ -64,6 +72,36 @@ def test_a_damaged_file_is_noticed_and_the_run_starts_anew(tmp_path, name, damag
     else:
         path.write_bytes(bytes([content[0] ^ 255]) + content[1:])
     assert load_newest_checkpoint(tmp_path, spec()) is None
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.pt", "manifest.json", "config.json"])
+def test_behind_a_damaged_checkpoint_is_the_one_before(tmp_path, name, caplog):
+    save_checkpoint(tmp_path, spec(), checkpoint(5))
+    newest = save_checkpoint(tmp_path, spec(), checkpoint(10)) / name
+    newest.write_bytes(newest.read_bytes()[:-20])
+    loaded = load_newest_checkpoint(tmp_path, spec())
+    assert loaded is not None
+    assert loaded.step == 5
+    assert "ignoring a checkpoint" in caplog.text
+    assert "checkpoint-000000010" in caplog.text
+    # It makes way for the next one, and not the one that was good.
+    save_checkpoint(tmp_path, spec(), checkpoint(8))
+    assert names(tmp_path) == ["checkpoint-000000005", "checkpoint-000000008"]
+
+
+@pytest.mark.parametrize("large", ["weights", "state"])
+def test_on_a_full_disk_the_checkpoint_before_stays(tmp_path, large):
+    save_checkpoint(tmp_path, spec(), checkpoint(5))
+    tensor = {"a": torch.ones(100_000)}
+    big = Checkpoint(10, **{"weights": {"a": torch.ones(1)}, "state": {}, large: tensor})
+    with full_disk(200_000), pytest.raises(CheckpointNotWritten, match="after step 10 was not"):
+        save_checkpoint(tmp_path, spec(), big)
+    assert names(tmp_path) == ["checkpoint-000000005"]
+    loaded = load_newest_checkpoint(tmp_path, spec())
+    assert loaded is not None
+    assert loaded.step == 5
+    save_checkpoint(tmp_path, spec(), big)
+    assert names(tmp_path) == ["checkpoint-000000005", "checkpoint-000000010"]
 
 
 def test_a_half_written_checkpoint_is_not_seen(tmp_path):

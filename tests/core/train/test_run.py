@@ -2,12 +2,20 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BudgetExceeded, CheckpointCorrupt, Interrupted, InvalidInput, TooFewTokens
+from core.errors import (
+    BudgetExceeded,
+    CheckpointCorrupt,
+    CheckpointNotWritten,
+    Interrupted,
+    InvalidInput,
+    TooFewTokens,
+)
 from core.schema.job import Phase, RunSpec
 from core.schema.mirror import Mirror
 from core.schema.overrides import resolve
 from core.schema.track import Budget
 from core.tracks import load_tracks
+from core.train import run as run_module
 from core.train.environment import RunEnvironment
 from core.train.evaluation import evaluate_checkpoint
 from core.train.run import run
@@ -133,6 +141,19 @@ def test_validation_settings_change_the_comparability_key(finished, environment,
     result = run(spec(experiment=fewer), tmp_path, environment, Recorder())
     keys = {r.provenance.data.comparability_key("debug", 1) for r in (result, finished[0])}
     assert len(keys) == 2
+
+
+def test_a_disk_that_takes_no_checkpoint_costs_none_of_the_run(
+    finished, environment, tmp_path, monkeypatch, caplog
+):
+    def refuse(*arguments):
+        raise CheckpointNotWritten("the disk is full")
+
+    monkeypatch.setattr(run_module, "save_checkpoint", refuse)
+    monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
+    result = run(spec(), tmp_path, environment, Recorder())
+    assert result.val_loss == finished[0].val_loss
+    assert "training goes on without a new checkpoint: the disk is full" in caplog.text
 
 
 def test_too_few_tokens_are_refused_before_training(environment, tmp_path):

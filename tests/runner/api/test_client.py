@@ -29,7 +29,7 @@ class Recorder:
 
 def test_an_empty_answer_to_a_claim_means_no_job():
     recorder = Recorder(httpx.Response(204))
-    assert WorkerClient(recorder.transport).claim("w_1") is None
+    assert WorkerClient(recorder.transport).claim("w_1", "key") is None
     assert recorder.requests[0].url.path == "/api/v1/workers/w_1/claim"
 
 

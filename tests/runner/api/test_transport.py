@@ -138,6 +138,19 @@ def test_refusals_have_names(answer, error):
         Network(answer).transport().get("/queue")
 
 
+def test_a_server_that_cannot_store_is_quoted():
+    message = "The server's disk is full; nothing was stored. Try again."
+    network = Network(
+        httpx.Response(503, json={"kind": "database_unavailable", "message": message})
+    )
+    with pytest.raises(ServerUnreachable) as caught:
+        network.transport(1.0).get("/queue")
+    assert str(caught.value) == (
+        "The server at http://server:1 says: The server's disk is full; nothing was stored. "
+        "Try again. Whoever runs it finds more in its log."
+    )
+
+
 def test_a_refusal_lists_every_problem():
     problems = [{"path": "model.x", "message": "is wrong.", "line": 3}]
     with pytest.raises(Refused) as caught:

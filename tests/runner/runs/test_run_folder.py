@@ -1,5 +1,8 @@
 """Files of a run: whole, locked, and read while they are written."""
 
+import errno
+import os
+
 import pytest
 
 from core.schema.job import Phase
@@ -89,6 +92,39 @@ def test_only_checkpoints_are_removed(folder):
     folder.write_result(examples.result())
     folder.remove_checkpoints()
     assert [path.name for path in folder.path.iterdir()] == ["result.json"]
+
+
+def test_what_does_not_fit_on_the_disk_leaves_the_old_file_and_no_half(folder, monkeypatch):
+    folder.path.mkdir()
+    folder.write_failure(FailureKind.WORKER_LOST, "gone")
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        folder.write_failure(FailureKind.WORKER_LOST, "again")
+    assert [path.name for path in folder.path.iterdir()] == ["failure.json"]
+    failure = folder.failure()
+    assert failure is not None
+    assert failure.message == "gone"
+
+
+@pytest.mark.parametrize("name", ["spec.json", "result.json"])
+def test_a_damaged_folder_is_set_aside(folder, tmp_path, name):
+    folder.prepare(examples.spec(), examples.environment(tmp_path))
+    assert folder.set_aside_if_damaged() is None
+    (folder.path / name).write_text('{"half')
+    kept = folder.set_aside_if_damaged()
+    assert kept is not None
+    assert kept.name.startswith("run.damaged-")
+    assert (kept / name).read_text() == '{"half'
+    folder.prepare(examples.spec(), examples.environment(tmp_path))
+    assert folder.result() is None
+
+
+def test_a_folder_that_is_not_there_is_not_damaged(folder):
+    assert folder.set_aside_if_damaged() is None
 
 
 def test_long_failure_messages_are_cut(folder):

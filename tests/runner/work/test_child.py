@@ -78,6 +78,12 @@ def test_the_kernels_count_is_read(tmp_path, monkeypatch):
     assert child_module.oom_kills() == 0
 
 
+def test_a_full_disk_is_named_though_the_child_could_write_nothing(folder):
+    failure = ended(folder, "sys.exit(9)").explain_death()
+    assert failure.kind is FailureKind.INTERNAL_ERROR
+    assert failure.message == "The worker's disk is full, read-only or broken."
+
+
 def test_killing_reaches_what_the_child_started(folder):
     child = Child(folder, programs.program(folder.path, programs.IGNORE_REQUESTS))
     wait_for((folder.path / "started").exists)

@@ -1,10 +1,13 @@
 """What is sent of a growing run folder, and what is remembered."""
 
+import errno
+
 import pytest
 
 from core.schema.job import MAX_LOG_CHARACTERS
 from runner.errors import ServerUnreachable
 from runner.runs.run_folder import RunFolder
+from runner.work import spool as spool_module
 from runner.work.spool import Spool, decode_start
 from tests.runner import examples
 
@@ -107,6 +110,64 @@ def test_a_new_worker_goes_on_where_the_server_acknowledged(folder):
     Spool(folder, server, "j", "new attempt").send()
     assert server.batches == [[1], [2]]
     assert server.log == [(0, "first\n"), (0, "second\n")]
+
+
+def test_a_full_disk_costs_nothing_but_a_repetition(folder, monkeypatch, caplog):
+    server = Server()
+    spool = Spool(folder, server, "j", "t")
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool_module, "replace_file", refuse)
+    for step in (1, 2):
+        write_metrics(folder, step)
+        assert spool.send()
+    assert server.batches == [[1], [2]]
+    assert caplog.text.count("No space left on device") == 1
+    monkeypatch.undo()
+    write_metrics(folder, 3)
+    spool.send()
+    Spool(folder, server, "j", "t").send()
+    assert server.batches == [[1], [2], [3]]
+
+
+def test_a_damaged_note_is_no_reason_to_lose_anything(folder):
+    server = Server()
+    write_metrics(folder, 1, 2)
+    for content in (b'{"metrics_by', b"\0\0", b""):
+        folder.spool_path.write_bytes(content)
+        Spool(folder, server, "j", "t").send()
+    assert server.batches == [[1, 2]] * 3
+
+
+def test_metrics_that_lost_their_end_are_sent_from_the_start(folder):
+    server = Server()
+    write_metrics(folder, 1, 2, 3)
+    folder.log_path.write_text("one\ntwo\n")
+    Spool(folder, server, "j", "t").send()
+    lines = folder.metrics_path.read_bytes().splitlines(keepends=True)
+    folder.metrics_path.write_bytes(lines[0])
+    folder.log_path.write_text("one\n")
+    spool = Spool(folder, server, "j", "t")
+    write_metrics(folder, 2, 3, 4)
+    while spool.send():
+        pass
+    assert server.batches == [[1, 2, 3], [1, 2, 3, 4]]
+    assert server.log == [(0, "one\ntwo\n"), (0, "one\n")]
+
+
+def test_a_damaged_line_stops_none_of_the_others(folder, caplog):
+    server = Server()
+    write_metrics(folder, 1)
+    with folder.metrics_path.open("ab") as file:
+        file.write(b"\0" * 30 + b"\n")
+    spool = Spool(folder, server, "j", "t")
+    spool.send()
+    write_metrics(folder, 2)
+    spool.send()
+    assert server.batches == [[1], [2]]
+    assert "a damaged line of the metrics is left out" in caplog.text
 
 
 def test_log_offsets_count_characters_not_bytes(folder):

@@ -9,9 +9,10 @@ from threading import Thread
 
 import pytest
 
-from runner.errors import Denied, NotFound, ProtocolMismatch, ServerUnreachable
+from runner.errors import Denied, NoRoom, NotFound, ProtocolMismatch, ServerUnreachable
 from runner.stopping import StopRequest
 from runner.work import outage
+from runner.work import worker as worker_module
 from runner.work.worker import Worker, WorkerOptions
 from tests.runner import examples
 from tests.runner.work import programs
@@ -109,7 +110,7 @@ def test_a_job_that_breaks_the_worker_is_reported_and_the_next_one_done(bench, s
     bench.work()
     assert server.ended_by() == ["failure", "result"]
     assert server.bodies["failure"]["kind"] == "internal_error"
-    assert "FileExistsError" in server.bodies["failure"]["message"]
+    assert "NotADirectoryError" in server.bodies["failure"]["message"]
 
 
 def test_a_server_of_another_version_ends_the_worker(bench, server, monkeypatch):
@@ -132,6 +133,34 @@ def test_a_server_that_no_longer_takes_the_token_ends_the_worker(
     monkeypatch.setattr(bench.client, call, refuse)
     with pytest.raises(Denied):
         bench.work(programs.SUCCEED)
+
+
+def test_no_job_is_taken_while_the_disk_is_full(bench, server, offer, monkeypatch, caplog):
+    monkeypatch.setattr(worker_module, "DISK_SECONDS", 0.01)
+    answers = iter(["no file can be written", "no file can be written"])
+    monkeypatch.setattr(worker_module, "disk_shortage", lambda folders: next(answers, None))
+    server.offers = [offer]
+    server.on_call = lambda name: bench.stop.ask() if name == "result" else None
+    bench.work(once=False)
+    assert server.ended_by() == ["result"]
+    assert caplog.text.count("no job is taken: no file can be written") == 1
+
+
+def test_once_ends_on_a_full_disk(bench, server, monkeypatch):
+    monkeypatch.setattr(worker_module, "disk_shortage", lambda folders: "it is full")
+    with pytest.raises(NoRoom, match=r"No job is taken: it is full\."):
+        bench.work()
+    assert server.calls == []
+
+
+def test_a_damaged_run_folder_is_set_aside_and_the_run_starts_anew(bench, server, offer):
+    server.offers = [offer]
+    folder = bench.tmp_path / "runs" / "r_1"
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text('{"run_id": "r_')
+    bench.work()
+    assert server.ended_by() == ["result"]
+    assert len(list(folder.parent.glob("r_1.damaged-*"))) == 1
 
 
 def test_the_same_machine_goes_on_with_a_job_that_it_lost(bench, server, offer):
