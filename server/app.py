@@ -23,6 +23,7 @@ from server.job_queue import extend_leases
 from server.reaper import Reaper
 from server.routes import (
     board,
+    board_files,
     forms,
     health,
     jobs,
@@ -87,7 +88,18 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.sign_in = set_up_sign_in(settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
+    for routes in (
+        submissions,
+        runs,
+        board_files,
+        tracks,
+        workers,
+        jobs,
+        ledger,
+        memory,
+        tokens,
+        health,
+    ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
     for router in (api, board.router, pages.router, *signed_in):
