@@ -24,6 +24,7 @@ from server.reaper import Reaper
 from server.routes import (
     board,
     board_files,
+    feeds,
     forms,
     health,
     jobs,
@@ -102,7 +103,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
-    for router in (api, board.router, pages.router, *signed_in):
+    for router in (api, board.router, pages.router, feeds.router, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

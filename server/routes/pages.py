@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse
 from server.dependencies import ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
+from server.pages.page_heads import home_head, track_head
 from server.pages.queue import queue_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
@@ -20,7 +21,7 @@ router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 @router.get("/")
 def show_home(session: ReadSession, tracks: Tracks, viewer: PageViewer) -> HTMLResponse:
     """Every track with the top of its board."""
-    return render("home.html", home_page(session, tracks), viewer)
+    return render("home.html", home_page(session, tracks), viewer, head=home_head())
 
 
 @router.get("/tracks/{track}")
@@ -28,7 +29,8 @@ def show_track(
     track: str, session: ReadSession, tracks: Tracks, viewer: PageViewer, key: str | None = None
 ) -> HTMLResponse:
     """A track's board."""
-    return render("track.html", track_page(session, find_served_track(track, tracks), key), viewer)
+    page = track_page(session, find_served_track(track, tracks), key)
+    return render("track.html", page, viewer, head=track_head(page))
 
 
 @router.get("/submissions/{submission_id}")
