@@ -31,6 +31,7 @@ from server.routes import (
     ledger,
     memory,
     pages,
+    pictures,
     runs,
     sign_in,
     submissions,
@@ -103,7 +104,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
-    for router in (api, board.router, pages.router, feeds.router, *signed_in):
+    public = (api, board.router, pages.router, feeds.router, pictures.router)
+    for router in (*public, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlmodel import Session, select
 
 from core.schema.track import Track
-from server.leaderboard import BoardRow, leaderboard
+from server.leaderboard import BoardRow as BoardRow
+from server.leaderboard import Leaderboard, leaderboard
 from server.tables import SubmissionRow
 
 
@@ -42,12 +43,11 @@ def listed_board(session: Session, track: Track, key: str | None = None) -> List
         NotFound: the track has no result under that key; raised before a row is read.
     """
     board = leaderboard(session, track, key)
-    rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
     query = select(SubmissionRow.id, SubmissionRow.created_at)
     created = dict(session.exec(query.where(SubmissionRow.track == track.rules.name)).all())
     listed = (
         ListedRow(row=row, key=board.key or "", created_at=created.get(row.submission_id or ""))
-        for row in rows
+        for row in _rows(board)
     )
     return ListedBoard(key=board.key, rows=listed)
 
@@ -58,6 +58,16 @@ def board_row(session: Session, track: Track, key: str, experiment_hash: str) ->
     Raises:
         NotFound: the track has no result under that key.
     """
-    board = leaderboard(session, track, key)
-    rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
+    rows = _rows(leaderboard(session, track, key))
     return next((row for row in rows if row.experiment_hash == experiment_hash), None)
+
+
+def record_and_baseline(session: Session, track: Track) -> tuple[BoardRow | None, BoardRow | None]:
+    """The row that holds the record under a track's default key, and the baseline's."""
+    board = leaderboard(session, track)
+    judged = (row for row in board.rows if row.verdict is not None and row.verdict.is_record)
+    return next(judged, None), board.baseline
+
+
+def _rows(board: Leaderboard) -> tuple[BoardRow, ...]:
+    return (*((board.baseline,) if board.baseline else ()), *board.rows)
