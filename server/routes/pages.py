@@ -6,7 +6,7 @@ from fastapi.responses import HTMLResponse
 from server.dependencies import ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
-from server.pages.page_heads import home_head, track_head
+from server.pages.page_heads import compare_head, home_head, submission_head, track_head
 from server.pages.queue import queue_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
@@ -26,27 +26,43 @@ def show_home(session: ReadSession, tracks: Tracks, viewer: PageViewer) -> HTMLR
 
 @router.get("/tracks/{track}")
 def show_track(
-    track: str, session: ReadSession, tracks: Tracks, viewer: PageViewer, key: str | None = None
+    track: str,
+    session: ReadSession,
+    tracks: Tracks,
+    settings: Settings,
+    viewer: PageViewer,
+    key: str | None = None,
 ) -> HTMLResponse:
     """A track's board."""
     page = track_page(session, find_served_track(track, tracks), key)
-    return render("track.html", page, viewer, head=track_head(page))
+    return render("track.html", page, viewer, head=track_head(page, settings.base_url))
 
 
 @router.get("/submissions/{submission_id}")
 def show_submission(
-    submission_id: str, session: ReadSession, tracks: Tracks, viewer: PageViewer
+    submission_id: str,
+    session: ReadSession,
+    tracks: Tracks,
+    settings: Settings,
+    viewer: PageViewer,
 ) -> HTMLResponse:
     """A submission."""
-    return render("submission.html", submission_page(session, tracks, submission_id), viewer)
+    page = submission_page(session, tracks, submission_id)
+    return render("submission.html", page, viewer, head=submission_head(page, settings.base_url))
 
 
 @router.get("/compare")
 def show_comparison(
-    session: ReadSession, tracks: Tracks, viewer: PageViewer, a: str = "", b: str = ""
+    session: ReadSession,
+    tracks: Tracks,
+    settings: Settings,
+    viewer: PageViewer,
+    a: str = "",
+    b: str = "",
 ) -> HTMLResponse:
     """Two submissions side by side."""
-    return render("compare.html", compare_page(session, tracks, a.strip(), b.strip()), viewer)
+    page = compare_page(session, tracks, a.strip(), b.strip())
+    return render("compare.html", page, viewer, head=compare_head(page, settings.base_url))
 
 
 @router.get("/queue")

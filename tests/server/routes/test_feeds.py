@@ -148,6 +148,7 @@ def test_number_of_queries_does_not_grow_with_records(
                 "/api/v1/tracks/debug/leaderboard.csv",
                 "/api/v1/tracks/debug/leaderboard.parquet",
                 "/tracks/debug/records.atom",
+                "/tracks/debug/badge.svg",
             ],
         ),
         ("/queue", []),
