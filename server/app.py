@@ -24,6 +24,7 @@ from server.reaper import Reaper
 from server.routes import (
     board,
     board_files,
+    crawlers,
     feeds,
     forms,
     health,
@@ -104,8 +105,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
-    public = (api, board.router, pages.router, feeds.router, pictures.router)
-    for router in (*public, *signed_in):
+    machine_read = (feeds.router, pictures.router, crawlers.router)
+    for router in (api, board.router, pages.router, *machine_read, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
