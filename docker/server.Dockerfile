@@ -12,7 +12,7 @@ COPY submissions submissions
 COPY core core
 COPY runner runner
 COPY server server
-RUN pip install --no-cache-dir --constraint constraints.txt . \
+RUN pip install --no-cache-dir --constraint constraints.txt ".[parquet]" \
     && useradd --create-home board \
     && mkdir /data \
     && chown board /data

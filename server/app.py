@@ -28,13 +28,17 @@ from server.lease_clock import lease_now
 from server.reaper import Reaper
 from server.routes import (
     board,
+    board_files,
     checkpoints,
+    crawlers,
+    feeds,
     forms,
     health,
     jobs,
     ledger,
     memory,
     pages,
+    pictures,
     quota,
     runs,
     sign_in,
@@ -103,6 +107,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     for routes in (
         submissions,
         runs,
+        board_files,
         tracks,
         workers,
         jobs,
@@ -115,7 +120,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
-    for router in (api, board.router, pages.router, *signed_in):
+    machine_read = (feeds.router, pictures.router, crawlers.router)
+    for router in (api, board.router, pages.router, *machine_read, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -21,6 +21,7 @@ ServerError
 ├── InvalidReport      422  a worker's report contradicts its job
 ├── BodyTooLarge       413  the request is larger than its route allows
 ├── TooManyRequests    429  the client has asked too much in too short a time
+├── ParquetUnavailable 501  the server has no library to write the file with
 ├── GitHubUnavailable  502  GitHub does not say who signs in
 ├── ArtifactsUnavailable 503  checkpoints can be neither kept nor read for now
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
@@ -197,6 +198,13 @@ class TooManyRequests(ServerError):
     def __init__(self, seconds: int) -> None:
         self.headers = {"Retry-After": str(seconds)}
         super().__init__(f"too many requests from one client; try again in {seconds} s.")
+
+
+class ParquetUnavailable(ServerError):
+    """The library that writes Parquet is an extra, and not installed."""
+
+    status = 501
+    kind = "parquet_unavailable"
 
 
 class GitHubUnavailable(ServerError):

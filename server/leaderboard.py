@@ -141,6 +141,16 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
     )
 
 
+def rows_of_entries(
+    session: Session, track: Track, key: str, entries: Sequence[BoardEntry]
+) -> tuple[BoardRow, ...]:
+    """Some entries of a board as rows, without the runs of them that go on or failed."""
+    baseline = _baseline(session, key)
+    shown = entries if baseline is None or baseline in entries else (baseline, *entries)
+    context = _Context(session, track, key, shown, (), ())
+    return tuple(context.row(entry) for entry in entries)
+
+
 def _labels(session: Session, runs: Collection[RunStanding]) -> dict[str, Label]:
     """The labels of runs and their experiments, by id or hash.
 

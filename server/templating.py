@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from server import formatting
+from server.pages.head import PLAIN, Head
 from server.pages.page import NOBODY, Page, Viewer
 
 HERE = Path(__file__).resolve().parent
@@ -44,10 +45,18 @@ FILTERS = {
 
 
 def render(
-    template: str, page: Page, viewer: Viewer = NOBODY, status_code: int = 200
+    template: str,
+    page: Page,
+    viewer: Viewer = NOBODY,
+    status_code: int = 200,
+    head: Head = PLAIN,
 ) -> HTMLResponse:
-    """A page as a response; the template sees its context as `page`, and for whom as `viewer`."""
-    html = environment().get_template(template).render(page=page, viewer=viewer)
+    """A page as a response.
+
+    The template sees its context as `page`, for whom as `viewer`, and what it tells programs as
+    `head`.
+    """
+    html = environment().get_template(template).render(page=page, viewer=viewer, head=head)
     return HTMLResponse(html, status_code, PERSONAL_HEADERS if viewer.sign_in_url else HEADERS)
 
 

@@ -13,6 +13,8 @@ from server.board.tables import BoardEntry
 from server.verdict.judge import Verdict
 
 PAGE_ROWS = 50
+MAX_ROWS = 200
+"""On the longest page that may be asked for."""
 MAX_PAGE = 1_000_000
 
 
@@ -94,7 +96,7 @@ class BoardQuery(Message):
     """Only rows that cost at most this much a run."""
     page: int = Field(default=1, ge=1, le=MAX_PAGE)
     """Page, from 1."""
-    page_rows: int = Field(default=PAGE_ROWS, ge=1, le=200)
+    page_rows: int = Field(default=PAGE_ROWS, ge=1, le=MAX_ROWS)
     """Rows on a page."""
 
     @property

@@ -9,6 +9,7 @@ from server.board.columns import BoardPageQuery
 from server.dependencies import ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
+from server.pages.page_heads import compare_head, home_head, submission_head, track_head
 from server.pages.queue import queue_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
@@ -23,7 +24,7 @@ router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 @router.get("/")
 def show_home(session: ReadSession, tracks: Tracks, viewer: PageViewer) -> HTMLResponse:
     """Every track with the top of its board."""
-    return render("home.html", home_page(session, tracks), viewer)
+    return render("home.html", home_page(session, tracks), viewer, head=home_head())
 
 
 @router.get("/tracks/{track}")
@@ -31,12 +32,13 @@ def show_track(
     track: str,
     session: ReadSession,
     tracks: Tracks,
+    settings: Settings,
     viewer: PageViewer,
     query: Annotated[BoardPageQuery, Query()],
 ) -> HTMLResponse:
     """A page of a track's board."""
     page = track_page(session, find_served_track(track, tracks), query)
-    return render("track.html", page, viewer)
+    return render("track.html", page, viewer, head=track_head(page, settings.base_url))
 
 
 @router.get("/submissions/{submission_id}")
@@ -49,15 +51,21 @@ def show_submission(
 ) -> HTMLResponse:
     """A submission."""
     page = submission_page(session, tracks, settings, submission_id, utc_now())
-    return render("submission.html", page, viewer)
+    return render("submission.html", page, viewer, head=submission_head(page, settings.base_url))
 
 
 @router.get("/compare")
 def show_comparison(
-    session: ReadSession, tracks: Tracks, viewer: PageViewer, a: str = "", b: str = ""
+    session: ReadSession,
+    tracks: Tracks,
+    settings: Settings,
+    viewer: PageViewer,
+    a: str = "",
+    b: str = "",
 ) -> HTMLResponse:
     """Two submissions side by side."""
-    return render("compare.html", compare_page(session, tracks, a.strip(), b.strip()), viewer)
+    page = compare_page(session, tracks, a.strip(), b.strip())
+    return render("compare.html", page, viewer, head=compare_head(page, settings.base_url))
 
 
 @router.get("/queue")
