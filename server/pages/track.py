@@ -1,7 +1,8 @@
 """A track's page: its board, its queue, its rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session
 
@@ -13,6 +14,9 @@ from server.board.columns import (
     ColumnHead,
     column_heads,
 )
+from server.board.drawing import Step, StepsDrawing, draw_steps
+from server.board.history import BoardHistory, FrontierStep, RecordStep, board_history
+from server.formatting import loss, moment, usd
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
 from server.pages.page import Page
 from server.verdict.bar import IntervalBar, interval_bars
@@ -47,6 +51,11 @@ class TrackPage(Page):
     """To the neighbouring pages."""
     first_row: int
     """Number of the first row on the page, from 1; 0 without rows."""
+    history: BoardHistory
+    record_steps: StepsDrawing | None
+    """The records that count, by date; None without any."""
+    frontier_steps: StepsDrawing | None
+    """The lowest loss by cost; None without any."""
     rows: tuple[BoardRow, ...]
     """The baseline, where it has a result, and then the rows of the page."""
     bars: Mapping[str, IntervalBar | None]
@@ -57,8 +66,10 @@ class TrackPage(Page):
     """The same on side B; None unless there are two to compare."""
 
 
-def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) -> TrackPage:
-    """The page of a track.
+def track_page(
+    session: Session, track: Track, now: datetime, query: BoardPageQuery = BY_LOSS
+) -> TrackPage:
+    """The page of a track, as of `now`.
 
     Raises:
         NotFound: the track has no result under that key.
@@ -67,6 +78,7 @@ def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) 
     rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
     choices = [row.submission_id for row in rows if row.submission_id]
     path = f"/tracks/{track.rules.name}"
+    history = board_history(session, track, board.key)
     return TrackPage(
         title=track.rules.title,
         section="tracks",
@@ -81,6 +93,9 @@ def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) 
         choices=tuple((one.value, LABELS[one], query.shows(one)) for one in BoardColumn),
         links=_links(query, path, board.num_pages),
         first_row=(query.page - 1) * query.page_rows + 1 if board.rows else 0,
+        history=history,
+        record_steps=_draw_records(history.records, now),
+        frontier_steps=_draw_frontier(history.frontier),
         rows=rows,
         bars=dict(
             zip(
@@ -92,6 +107,33 @@ def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) 
         preselected_a=choices[0] if len(choices) > 1 else None,
         preselected_b=choices[1] if len(choices) > 1 else None,
     )
+
+
+def _draw_records(records: Sequence[RecordStep], now: datetime) -> StepsDrawing | None:
+    steps = [
+        Step(
+            at=record.set_at.timestamp(),
+            loss=record.val_loss,
+            title=f"{record.name}: {loss(record.val_loss)}, {moment(record.set_at)}",
+            url=f"/submissions/{record.submission_id}" if record.submission_id else "",
+        )
+        for record in records
+        if not record.lost_reason
+    ]
+    return draw_steps(steps, now.timestamp())
+
+
+def _draw_frontier(frontier: Sequence[FrontierStep]) -> StepsDrawing | None:
+    steps = [
+        Step(
+            at=one.cost_usd,
+            loss=one.val_loss,
+            title=f"{one.name}: {loss(one.val_loss)} for {usd(one.cost_usd)}",
+            url=f"/submissions/{one.submission_id}" if one.submission_id else "",
+        )
+        for one in frontier
+    ]
+    return draw_steps(steps)
 
 
 def _links(query: BoardPageQuery, path: str, num_pages: int) -> tuple[PageLink, ...]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from server.board.history import BoardHistory, board_history
 from server.board.query import BoardQuery
 from server.comparison import Comparison, compare
 from server.curves import SubmissionCurves, submission_curves
@@ -25,6 +26,14 @@ def get_leaderboard(
 ) -> Leaderboard:
     """A page of a track's board, under the key of its newest baseline run by default."""
     return leaderboard(session, find_served_track(track, tracks), query)
+
+
+@router.get("/tracks/{track}/history", responses=documented(404))
+def get_history(
+    track: str, session: ReadSession, tracks: Tracks, key: str | None = None
+) -> BoardHistory:
+    """The records of a board over time, and its frontier of loss against cost."""
+    return board_history(session, find_served_track(track, tracks), key)
 
 
 @router.get("/compare", responses=documented(404))

@@ -37,7 +37,7 @@ def show_track(
     query: Annotated[BoardPageQuery, Query()],
 ) -> HTMLResponse:
     """A page of a track's board."""
-    page = track_page(session, find_served_track(track, tracks), query)
+    page = track_page(session, find_served_track(track, tracks), utc_now(), query)
     return render("track.html", page, viewer, head=track_head(page, settings.base_url))
 
 

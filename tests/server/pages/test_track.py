@@ -5,6 +5,7 @@ from core.schema.track import Budget
 from core.tracks import load_tracks
 from server.board.columns import BoardPageQuery
 from server.pages.track import budget_sentences, track_page
+from server.tables import utc_now
 from tests.server.factories import submit, submit_and_finish
 
 RELU = {"model.feed_forward.activation": "squared_relu"}
@@ -24,23 +25,23 @@ def test_each_bound_of_a_budget_is_a_phrase() -> None:
 def test_baseline_row_is_the_first(client: TestClient, session: Session) -> None:
     submit_and_finish(client, "Better", RELU, 1.0)
     submit_and_finish(client, "Baseline", val_loss=2.0)
-    page = track_page(session, load_tracks()["debug"])
+    page = track_page(session, load_tracks()["debug"], utc_now())
     assert [row.name for row in page.rows] == ["Baseline", "Better"]
     assert (page.preselected_a, page.preselected_b) == tuple(row.submission_id for row in page.rows)
 
 
 def test_one_row_offers_no_comparison(client: TestClient, session: Session) -> None:
     submit_and_finish(client, "Alone", RELU)
-    page = track_page(session, load_tracks()["debug"])
+    page = track_page(session, load_tracks()["debug"], utc_now())
     assert (page.preselected_a, page.preselected_b) == (None, None)
 
 
 def test_page_is_live_while_anything_is_queued(client: TestClient, session: Session) -> None:
     track = load_tracks()["debug"]
-    assert not track_page(session, track).is_live
+    assert not track_page(session, track, utc_now()).is_live
     session.rollback()
     submit(client)
-    assert track_page(session, track).is_live
+    assert track_page(session, track, utc_now()).is_live
 
 
 def test_json_address_names_the_key_that_was_asked_for(
@@ -48,7 +49,9 @@ def test_json_address_names_the_key_that_was_asked_for(
 ) -> None:
     submit_and_finish(client, "Baseline")
     track = load_tracks()["debug"]
-    default = track_page(session, track)
+    default = track_page(session, track, utc_now())
     assert default.json_url == "/api/v1/tracks/debug/leaderboard"
     key = default.board.key
-    assert track_page(session, track, BoardPageQuery(key=key)).json_url.endswith(f"?key={key}")
+    assert track_page(session, track, utc_now(), BoardPageQuery(key=key)).json_url.endswith(
+        f"?key={key}"
+    )
