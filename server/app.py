@@ -20,6 +20,7 @@ from server.database import create_engine, upgrade, write_session
 from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
+from server.memory.change_rows import make_up_changes
 from server.reaper import Reaper
 from server.routes import (
     board,
@@ -63,6 +64,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     engine = create_engine(settings.database_url)
     upgrade(engine)
     with write_session(engine) as session:
+        make_up_changes(session, served)
         import_baselines(session, served, settings.tracks_folder)
         if settings.queues_runs:
             rebase_submissions(session, served)

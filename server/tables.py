@@ -141,6 +141,8 @@ class Run(SQLModel, table=True):
             sqlite_where=text("origin = 'worker'"),
             postgresql_where=text("origin = 'worker'"),
         ),
+        # Without it SQLite reads every run of a key to find those of one experiment.
+        Index("ix_run_experiment_hash_key", "experiment_hash", "comparability_key"),
     )
 
     id: str = Field(primary_key=True, max_length=40)

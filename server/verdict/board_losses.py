@@ -1,6 +1,6 @@
 """The validation losses of a board: what verdicts are taken from. Held runs are left out."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import func
@@ -19,6 +19,14 @@ def experiment_losses(session: Session, experiment_hash: str, key: str) -> list[
 def losses_by_experiment(session: Session, key: str) -> dict[str, list[float]]:
     """Losses of all experiments that have a result under a key, in the order of seeds."""
     return _by_experiment(session.exec(_losses(key)))
+
+
+def losses_among(
+    session: Session, key: str, experiments: Collection[str]
+) -> dict[str, list[float]]:
+    """Losses of those of some experiments that have a result under a key, in the order of seeds."""
+    query = _losses(key).where(col(Run.experiment_hash).in_(experiments))
+    return _by_experiment(session.exec(query))
 
 
 def newest_losses(session: Session, experiment_hash: str) -> list[float]:

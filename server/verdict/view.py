@@ -1,8 +1,9 @@
 """What is said of each experiment of a board, as its readers see it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import AwareDatetime
+from sqlalchemy import ColumnElement, Subquery
 from sqlmodel import Session, col, select
 
 from core.schema.base import Message
@@ -85,13 +86,39 @@ def board_verdicts(
     return BoardVerdicts(of=verdicts, withdrawn=withdrawn, pending=pending)
 
 
+def verdicts_among(
+    session: Session, key: str, experiments: Collection[str]
+) -> dict[str, ExperimentVerdict]:
+    """Verdicts under a key of those of some experiments that have one, by their hashes."""
+    standing = standing_record(session, key)
+    record_hash = standing.experiment_hash if standing else None
+    query = select(JudgementRow).where(JudgementRow.comparability_key == key)
+    query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
+    return {
+        row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
+        for row in session.exec(query)
+    }
+
+
 def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNote]:
     """Experiments of a track all of whose submissions were withdrawn, with the last reason."""
     named = named_experiments()
+    return _withdrawn(session, named, named.c.track == track)
+
+
+def withdrawn_among(session: Session, experiments: Collection[str]) -> dict[str, WithdrawnNote]:
+    """Those of some experiments all of whose submissions were withdrawn, with the last reason."""
+    named = named_experiments()
+    return _withdrawn(session, named, named.c.experiment_hash.in_(experiments))
+
+
+def _withdrawn(
+    session: Session, named: Subquery, chosen: ColumnElement[bool]
+) -> dict[str, WithdrawnNote]:
     query = (
         select(named.c.experiment_hash, Withdrawal)
         .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .where(named.c.track == track)
+        .where(chosen)
         .order_by(col(Withdrawal.created_at))
     )
     notes: dict[str, list[Withdrawal | None]] = {}
