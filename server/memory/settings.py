@@ -158,7 +158,7 @@ def _values(
     found = [(json.loads(text), tried) for text, tried in values.items()]
     return tuple(
         MeasuredValue(value=value, experiments=tuple(sorted(tried, key=_order)))
-        for value, tried in sorted(found, key=lambda entry: _place(entry[0]))
+        for value, tried in sorted(found, key=lambda entry: in_order(entry[0]))
     )
 
 
@@ -170,8 +170,8 @@ def _others(changed: Changed, path: str, baseline: Changed) -> tuple[Change, ...
     )
 
 
-def _place(value: JsonValue) -> tuple[bool, float, str]:
-    """Numbers by size, then everything else by its text."""
+def in_order(value: JsonValue) -> tuple[bool, float, str]:
+    """What values are sorted by: numbers by size, then everything else by its text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return False, value, ""
     return True, 0.0, json.dumps(value, sort_keys=True)

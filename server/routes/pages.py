@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from server.dependencies import ReadSession, Settings, Tracks
+from server.dependencies import PageNumber, ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
 from server.pages.queue import queue_page
+from server.pages.setting import setting_page, settings_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
 from server.served_tracks import find_served_track
@@ -29,6 +30,30 @@ def show_track(
 ) -> HTMLResponse:
     """A track's board."""
     return render("track.html", track_page(session, find_served_track(track, tracks), key), viewer)
+
+
+@router.get("/tracks/{track}/settings")
+def show_settings(
+    track: str, session: ReadSession, tracks: Tracks, viewer: PageViewer, key: str | None = None
+) -> HTMLResponse:
+    """Every setting of a track."""
+    page = settings_page(session, find_served_track(track, tracks), key)
+    return render("settings.html", page, viewer)
+
+
+@router.get("/tracks/{track}/settings/{path}")
+def show_setting(
+    track: str,
+    path: str,
+    session: ReadSession,
+    tracks: Tracks,
+    viewer: PageViewer,
+    key: str | None = None,
+    page: PageNumber = 1,
+) -> HTMLResponse:
+    """One setting, and what was tried of it."""
+    found = setting_page(session, find_served_track(track, tracks), path, key, page)
+    return render("setting.html", found, viewer)
 
 
 @router.get("/submissions/{submission_id}")
