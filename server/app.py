@@ -23,6 +23,7 @@ from server.job_queue import extend_leases
 from server.memory.change_rows import make_up_changes
 from server.reaper import Reaper
 from server.routes import (
+    authors,
     board,
     forms,
     health,
@@ -89,7 +90,18 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.sign_in = set_up_sign_in(settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
-    for routes in (submissions, runs, tracks, workers, jobs, ledger, memory, tokens, health):
+    for routes in (
+        submissions,
+        runs,
+        tracks,
+        workers,
+        jobs,
+        ledger,
+        memory,
+        authors,
+        tokens,
+        health,
+    ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
     for router in (api, board.router, pages.router, *signed_in):

@@ -10,16 +10,15 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.track import Track
-from server.idle.names import named_experiments
 from server.memo import kept
 from server.memory.tables import ExperimentChange
 from server.verdict.judge import Verdict
-from server.verdict.tables import JudgementRow, Withdrawal
-from server.verdict.view import withdrawn_among
+from server.verdict.tables import JudgementRow
+from server.verdict.view import withdrawn_experiments
 
 
 class BestEffect(Message):
-    """The lowest loss that a change of one setting alone gave."""
+    """The best that a change of one setting alone gave."""
 
     value: JsonValue
     """What the setting was set to."""
@@ -40,7 +39,8 @@ class Tally:
     num_experiments: Mapping[str, int]
     """Experiments that change the setting, whatever else they change, measured or not."""
     best: Mapping[str, BestEffect]
-    """Of the judged experiments that change nothing else and were not withdrawn."""
+    """Of the judged experiments that change nothing else and were not withdrawn: the lowest loss
+    of those that are better, or else of all."""
 
 
 def tally(session: Session, track: Track, key: str | None) -> Tally:
@@ -56,7 +56,7 @@ def _count(session: Session, track: str, key: str | None) -> Tally:
 
 
 def _best(session: Session, track: str, key: str) -> dict[str, BestEffect]:
-    withdrawn = _withdrawn(session, track)
+    withdrawn = withdrawn_experiments(session, track)
     change, judgement = ExperimentChange, JudgementRow
     query = (
         # Columns, not objects: there are as many rows as experiments.
@@ -76,18 +76,13 @@ def _best(session: Session, track: str, key: str) -> dict[str, BestEffect]:
     )
     best: dict[str, BestEffect] = {}
     for path, experiment_hash, value, delta, low, high, verdict in session.exec(query):
-        if path not in best and experiment_hash not in withdrawn:
+        if experiment_hash in withdrawn:
+            continue
+        known = best.get(path)
+        # One run may have a lower mean than five, and say less.
+        is_first_gain = verdict == Verdict.BETTER and known and known.verdict != Verdict.BETTER
+        if known is None or is_first_gain:
             best[path] = BestEffect(
                 value=json.loads(value), delta=delta, low=low, high=high, verdict=Verdict(verdict)
             )
     return best
-
-
-def _withdrawn(session: Session, track: str) -> set[str]:
-    named = named_experiments()
-    query = (
-        select(named.c.experiment_hash)
-        .join(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .where(named.c.track == track)
-    )
-    return set(withdrawn_among(session, set(session.exec(query))))

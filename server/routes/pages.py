@@ -3,7 +3,9 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from server.authors.listing import SortKey
 from server.dependencies import PageNumber, ReadSession, Settings, Tracks
+from server.pages.author import author_page, authors_page
 from server.pages.compare import compare_page
 from server.pages.home import home_page
 from server.pages.queue import queue_page
@@ -62,6 +64,22 @@ def show_submission(
 ) -> HTMLResponse:
     """A submission."""
     return render("submission.html", submission_page(session, tracks, submission_id), viewer)
+
+
+@router.get("/authors")
+def show_authors(
+    session: ReadSession, viewer: PageViewer, sort: SortKey = "better", page: PageNumber = 1
+) -> HTMLResponse:
+    """All authors."""
+    return render("authors.html", authors_page(session, sort, page), viewer)
+
+
+@router.get("/authors/{name}")
+def show_author(
+    name: str, session: ReadSession, tracks: Tracks, viewer: PageViewer, page: PageNumber = 1
+) -> HTMLResponse:
+    """An author."""
+    return render("author.html", author_page(session, tracks, name, page), viewer)
 
 
 @router.get("/compare")

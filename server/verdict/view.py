@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 
 from pydantic import AwareDatetime
-from sqlalchemy import ColumnElement, Subquery
 from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.track import Track
 from server.idle.names import named_experiments
+from server.idle.tables import Rebase
+from server.tables import SubmissionRow
 from server.verdict.board_losses import newest_key
 from server.verdict.judge import MIN_BASELINE_RUNS, Verdict
 from server.verdict.looks import next_look
@@ -102,23 +103,29 @@ def verdicts_among(
 
 def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNote]:
     """Experiments of a track all of whose submissions were withdrawn, with the last reason."""
-    named = named_experiments()
-    return _withdrawn(session, named, named.c.track == track)
+    # Few are withdrawn at all, so that all others need not be read.
+    withdrawn = select(Withdrawal.submission_id)
+    submitted = select(SubmissionRow.experiment_hash, SubmissionRow.track)
+    rebased = select(Rebase.experiment_hash, SubmissionRow.track)
+    rebased = rebased.join(SubmissionRow, col(SubmissionRow.id) == col(Rebase.submission_id))
+    found = [
+        *session.exec(submitted.where(col(SubmissionRow.id).in_(withdrawn))),
+        *session.exec(rebased.where(col(Rebase.submission_id).in_(withdrawn))),
+    ]
+    return withdrawn_among(
+        session, {identity for identity, of in found if identity and of == track}
+    )
 
 
 def withdrawn_among(session: Session, experiments: Collection[str]) -> dict[str, WithdrawnNote]:
     """Those of some experiments all of whose submissions were withdrawn, with the last reason."""
+    if not experiments:
+        return {}
     named = named_experiments()
-    return _withdrawn(session, named, named.c.experiment_hash.in_(experiments))
-
-
-def _withdrawn(
-    session: Session, named: Subquery, chosen: ColumnElement[bool]
-) -> dict[str, WithdrawnNote]:
     query = (
         select(named.c.experiment_hash, Withdrawal)
         .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .where(chosen)
+        .where(named.c.experiment_hash.in_(experiments))
         .order_by(col(Withdrawal.created_at))
     )
     notes: dict[str, list[Withdrawal | None]] = {}
