@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from core.schema.track import Budget, Track, TrackRules
+from core.schema.track import Track, TrackRules
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
 from server.pages.page import Page
+from server.track_contract import budget_sentences
 from server.verdict.bar import IntervalBar, interval_bars
 
 
@@ -58,17 +59,3 @@ def track_page(session: Session, track: Track, key: str | None = None) -> TrackP
         preselected_a=choices[0] if len(choices) > 1 else None,
         preselected_b=choices[1] if len(choices) > 1 else None,
     )
-
-
-def budget_sentences(budget: Budget) -> tuple[str, ...]:
-    """Each bound that a budget sets, as a short phrase."""
-    sentences = []
-    if budget.training_flops_ratio is not None:
-        sentences.append(f"at most {budget.training_flops_ratio:g} × the baseline's training FLOPs")
-    if budget.steps is not None:
-        sentences.append(f"at most {budget.steps:,} optimizer steps")
-    if budget.cost_usd is not None:
-        sentences.append(f"at most ${budget.cost_usd:,.2f} for compile and training time")
-    if budget.memory_gib is not None:
-        sentences.append(f"at most {budget.memory_gib:g} GiB of device memory")
-    return tuple(sentences)

@@ -9,6 +9,7 @@ from server.pages.author import author_page, authors_page
 from server.pages.compare import compare_page
 from server.pages.home import home_page
 from server.pages.queue import queue_page
+from server.pages.rules import rules_page
 from server.pages.setting import setting_page, settings_page
 from server.pages.submission import submission_page
 from server.pages.track import track_page
@@ -32,6 +33,14 @@ def show_track(
 ) -> HTMLResponse:
     """A track's board."""
     return render("track.html", track_page(session, find_served_track(track, tracks), key), viewer)
+
+
+@router.get("/tracks/{track}/rules")
+def show_rules(
+    track: str, session: ReadSession, tracks: Tracks, viewer: PageViewer
+) -> HTMLResponse:
+    """A track's rules."""
+    return render("rules.html", rules_page(session, find_served_track(track, tracks)), viewer)
 
 
 @router.get("/tracks/{track}/settings")
