@@ -23,6 +23,7 @@ from server.job_queue import extend_leases
 from server.memory.change_rows import make_up_changes
 from server.reaper import Reaper
 from server.routes import (
+    about,
     authors,
     board,
     forms,
@@ -99,6 +100,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         ledger,
         memory,
         authors,
+        about,
         tokens,
         health,
     ):

@@ -5,6 +5,7 @@ from fastapi.responses import HTMLResponse
 
 from server.authors.listing import SortKey
 from server.dependencies import PageNumber, ReadSession, Settings, Tracks
+from server.pages.about import about_page
 from server.pages.author import author_page, authors_page
 from server.pages.compare import compare_page
 from server.pages.home import home_page
@@ -73,6 +74,12 @@ def show_submission(
 ) -> HTMLResponse:
     """A submission."""
     return render("submission.html", submission_page(session, tracks, submission_id), viewer)
+
+
+@router.get("/about")
+def show_about(session: ReadSession, tracks: Tracks, viewer: PageViewer) -> HTMLResponse:
+    """How the numbers come about."""
+    return render("about.html", about_page(session, tracks), viewer)
 
 
 @router.get("/authors")
