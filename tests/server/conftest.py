@@ -24,8 +24,11 @@ Serve = Callable[..., AbstractContextManager[TestClient]]
 
 
 ON_BOTH_STORES = {
+    "authors.test_authors",
     "canary.test_schedule",
     "ledger.test_ledger",
+    "memory.test_candidates",
+    "memory.test_change_rows",
     "routes.test_board",
     "routes.test_memory",
     "sign_in.test_author_names",
@@ -44,6 +47,7 @@ ON_BOTH_STORES = {
     "test_worker_data",
     "verdict.test_judging",
     "verdict.test_records",
+    "verdict.test_repeats",
     "verdict.test_withdrawals",
 }
 """Modules whose subject locks rows, races, or depends on what a database answers."""
