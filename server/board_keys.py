@@ -11,6 +11,7 @@ from core.schema.base import Message
 from core.schema.canonical import experiment_hash
 from core.schema.track import Track
 from server.errors import NotFound
+from server.memo import kept
 from server.tables import Experiment, Run, RunPurpose
 
 
@@ -71,6 +72,11 @@ def board_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
 
     So one run on a mirror takes nobody's board away.
     """
+    name = ("board keys", track.rules.name, track.rules.version)
+    return kept(session, name, lambda: _count_keys(session, track))
+
+
+def _count_keys(session: Session, track: Track) -> tuple[BoardKey, ...]:
     is_baseline = col(Run.experiment_hash) == baseline_hash(track)
     newest_baseline = func.max(case((is_baseline, Run.finished_at)))
     newest = func.max(Run.finished_at)
