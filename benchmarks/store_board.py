@@ -95,7 +95,7 @@ class Board:
         self.engine.dispose()
 
     def _queue_one(self, session: Session, identity: str, config: ExperimentConfig) -> None:
-        ensure_experiment(session, identity, self._tracks[TRACK].rules, config)
+        ensure_experiment(session, identity, self._tracks[TRACK], config)
         row = {"id": f"r_{identity[-8:]}", "experiment_hash": identity, "seed": FIRST_SEED}
         run = Run.model_validate(row)
         session.add(run)

@@ -25,8 +25,11 @@ from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
 from server.lease_clock import lease_now
+from server.memory.change_rows import make_up_changes
 from server.reaper import Reaper
 from server.routes import (
+    about,
+    authors,
     board,
     board_files,
     checkpoints,
@@ -77,6 +80,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     upgrade(engine)
     with write_session(engine) as session:
         settle_standings(session, settings.access)
+        make_up_changes(session, served)
         import_baselines(session, served, settings.tracks_folder)
         fill_boards(session, served.values())
         if settings.queues_runs:
@@ -114,6 +118,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         checkpoints,
         ledger,
         memory,
+        authors,
+        about,
         quota,
         tokens,
         health,

@@ -39,7 +39,7 @@ def import_baselines(session: Session, tracks: Mapping[str, Track], folder: Path
         missing = [run for run in measured if session.get(Run, run.run_id) is None]
         for run in missing:
             _check_identity(run, name, identity)
-        experiment = ensure_experiment(session, identity, track.rules, track.base)
+        experiment = ensure_experiment(session, identity, track, track.base)
         keys = {_add(session, run, experiment, tracks).comparability_key for run in missing}
         for key in sorted(filter(None, keys)):
             judge_anew(session, track, key, {identity}, queues_runs=False)

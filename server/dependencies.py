@@ -6,7 +6,7 @@ What only looks something up is asynchronous: anything else FastAPI hands to ano
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -45,3 +45,4 @@ Settings = Annotated[ServerSettings, Depends(get_settings)]
 Tracks = Annotated[Mapping[str, Track], Depends(get_tracks)]
 Database = Annotated[Engine, Depends(get_engine)]
 Checkpoints = Annotated[IncomingCheckpoints, Depends(get_checkpoints)]
+PageNumber = Annotated[int, Query(ge=1, le=100_000, description="Page of a list, from 1.")]

@@ -6,8 +6,9 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from core.schema.experiment import ExperimentConfig
-from core.schema.track import TrackRules
+from core.schema.track import Track
 from server.ledger.entries import take_turn
+from server.memory.change_rows import add_changes
 from server.tables import Experiment, SubmissionRow
 
 
@@ -33,9 +34,12 @@ def read_config(stored: dict[str, Any]) -> ExperimentConfig:
 
 
 def ensure_experiment(
-    session: Session, experiment_hash: str, rules: TrackRules, config: ExperimentConfig
+    session: Session, experiment_hash: str, track: Track, config: ExperimentConfig
 ) -> Experiment:
-    """The row of an experiment, made if it is new; locked against a second taker of seeds."""
+    """The row of an experiment, made if it is new; locked against a second taker of seeds.
+
+    What it changes in the track's base config is kept beside it.
+    """
     take_turn(session)
     locked = select(Experiment).where(Experiment.hash == experiment_hash).with_for_update()
     row = session.exec(locked).one_or_none()
@@ -43,11 +47,12 @@ def ensure_experiment(
         row = Experiment.model_validate(
             {
                 "hash": experiment_hash,
-                "track": rules.name,
-                "track_version": rules.version,
+                "track": track.rules.name,
+                "track_version": track.rules.version,
                 "config": config.model_dump(mode="json"),
             }
         )
         session.add(row)
         session.flush()
+        add_changes(session, row, track.base, config)
     return row

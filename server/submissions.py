@@ -148,7 +148,9 @@ def _written_config(
 
 def _store(session: Session, proposal: Proposal, text: str, key: str) -> SubmissionRow:
     rules, submission = proposal.track.rules, proposal.submission
-    experiment = ensure_experiment(session, proposal.experiment_hash, rules, proposal.experiment)
+    experiment = ensure_experiment(
+        session, proposal.experiment_hash, proposal.track, proposal.experiment
+    )
     run = queue_run(session, experiment, rules, RunPurpose.SUBMISSION, submission.author)
     row = SubmissionRow.model_validate(
         {

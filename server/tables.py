@@ -154,6 +154,8 @@ class Run(SQLModel, table=True):
         ),
         # The losses of a board, experiment by experiment.
         Index("ix_run_board", "comparability_key", "experiment_hash", "val_loss"),
+        # Without it SQLite reads every run of a key to find those of one experiment.
+        Index("ix_run_experiment_hash_key", "experiment_hash", "comparability_key"),
     )
 
     id: str = Field(primary_key=True, max_length=40)

@@ -30,7 +30,7 @@ def ask_for_baseline(session: Session, worker: Worker, track: Track, freeze: Wor
 def _baseline(session: Session, track: Track) -> Experiment:
     rules = track.rules
     identity = experiment_hash(rules.name, rules.version, track.base)
-    return ensure_experiment(session, identity, rules, track.base)
+    return ensure_experiment(session, identity, track, track.base)
 
 
 def _ask(

@@ -88,7 +88,7 @@ def _without(track: Track, config: ExperimentConfig, change: Change) -> _Variant
 def _measured(session: Session, track: Track, config: ExperimentConfig) -> str:
     """The identity of a variant, which is queued unless it was run before."""
     identity = _identity(track, config)
-    experiment = ensure_experiment(session, identity, track.rules, config)
+    experiment = ensure_experiment(session, identity, track, config)
     if not was_queued(session, identity):
         queue_run(session, experiment, track.rules, RunPurpose.ABLATION)
     return identity

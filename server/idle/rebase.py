@@ -105,7 +105,7 @@ def _settle(
 ) -> dict[str, str | RebaseOutcome]:
     """What a valid proposal comes to."""
     rules, identity = proposal.track.rules, proposal.experiment_hash
-    experiment = ensure_experiment(session, identity, rules, proposal.experiment)
+    experiment = ensure_experiment(session, identity, proposal.track, proposal.experiment)
     if identity == experiment_hash(rules.name, rules.version, proposal.track.base):
         outcome = RebaseOutcome.BASELINE
     elif session.get(Withdrawal, submission.id) is not None:

@@ -1,17 +1,13 @@
-"""Configs in canonical form, kept: the memory of a track compares all of them again and again."""
+"""Configs in canonical form, as the memory of a track compares them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pydantic import JsonValue
 
 from core.schema.canonical import canonical
 from core.schema.experiment import ExperimentConfig
 from core.schema.overrides import settings_of
-
-KEPT = 2048
-"""Forms that are kept in memory, at some 30 kB each."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +26,3 @@ class CanonicalForm:
         """The form of a config."""
         config = canonical(written)
         return cls(config, settings_of(config), is_as_written=config == written)
-
-
-@lru_cache(maxsize=KEPT)
-def form_of_stored(text: str) -> CanonicalForm:
-    """The form of a config that was stored as JSON."""
-    return CanonicalForm.of(ExperimentConfig.model_validate_json(text))

@@ -4,21 +4,20 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
-from sqlmodel import Session
+from sqlalchemy import distinct, func
+from sqlmodel import Session, col, select
 
 from core.schema.base import Message
-from core.schema.canonical import canonical, experiment_hash
+from core.schema.canonical import experiment_hash
 from core.schema.experiment import ExperimentConfig
-from core.schema.overrides import Change, settings_of
+from core.schema.overrides import Change
 from core.schema.track import Track
 from server.board_keys import board_keys, shown_key
-from server.memory.changes import StartingPoint
-from server.memory.measured import (
-    MeasuredExperiment,
-    Outcome,
-    measured_experiments,
-)
+from server.memory.candidates import candidates
+from server.memory.change_rows import Changed, base_values, changes_of, stored_changes
+from server.memory.outcomes import Outcome, outcomes_of
 from server.run_labels import known_labels
+from server.tables import Run
 
 NEAREST = 5
 """Experiments that are named."""
@@ -54,24 +53,64 @@ def nearest_experiments(
 ) -> NearestExperiments:
     """The experiments nearest to a config, under the key that the board shows.
 
-    Of two that are equally near, the one with more seeds comes first.
+    Of two that are equally near, the one with more seeds comes first. The distance of at most
+    500 experiments is worked out, those that share the rarest changes first.
     """
     key = shown_key(board_keys(session, track), track, None)
-    measured = measured_experiments(session, track, key)
     identity = experiment_hash(track.rules.name, track.rules.version, config)
-    here, baseline = StartingPoint(config), settings_of(canonical(track.base))
-    near = [
-        _near(other, here, baseline)
-        for other in measured
-        if not other.is_baseline and other.outcome.experiment_hash != identity
-    ]
-    near.sort(key=lambda other: (other.distance, -other.num_runs, other.experiment_hash))
+    nearest: tuple[NearExperiment, ...] = ()
+    if key is not None:
+        nearest = _nearest(session, track, key, config, identity, limit)
     return NearestExperiments(
         track=track.rules.name,
         key=key,
-        equal=_equal(session, identity, measured),
-        nearest=tuple(near[:limit]),
+        equal=_equal(session, track, key, identity),
+        nearest=nearest,
     )
+
+
+def _nearest(
+    session: Session,
+    track: Track,
+    key: str,
+    config: ExperimentConfig,
+    identity: str,
+    limit: int,
+) -> tuple[NearExperiment, ...]:
+    here, baseline = changes_of(track.base, config), base_values(track)
+    found = [
+        other for other in candidates(session, track.rules.name, key, here) if other != identity
+    ]
+    changed = stored_changes(session, found)
+    changes = {other: _changes(here, changed[other], baseline) for other in found}
+    seeds = _num_seeds(session, key, found)
+    found.sort(key=lambda other: (distance(changes[other], baseline), -seeds[other], other))
+    outcomes = outcomes_of(session, track, key, found[:limit])
+    return tuple(
+        NearExperiment(
+            **dict(outcomes[other]),
+            distance=distance(changes[other], baseline),
+            changes=changes[other],
+        )
+        for other in found[:limit]
+    )
+
+
+def _changes(here: Changed, there: Changed, baseline: Changed) -> tuple[Change, ...]:
+    """What differs between two experiments, each given by what it changes in the base config."""
+    return tuple(
+        Change(path=path, before=before, after=after)
+        for path in dict.fromkeys((*here, *there))
+        if (before := here.get(path, baseline.get(path)))
+        != (after := there.get(path, baseline.get(path)))
+    )
+
+
+def _num_seeds(session: Session, key: str, experiments: Sequence[str]) -> dict[str, int]:
+    query = select(Run.experiment_hash, func.count(distinct(col(Run.seed))))
+    query = query.where(col(Run.experiment_hash).in_(experiments), Run.held_reason == "")
+    query = query.where(Run.comparability_key == key, col(Run.val_loss).is_not(None))
+    return dict(session.exec(query.group_by(col(Run.experiment_hash))).all())
 
 
 def distance(changes: Sequence[Change], baseline: Mapping[str, JsonValue]) -> float:
@@ -99,21 +138,9 @@ def _logarithm(value: JsonValue) -> float | None:
     return math.log(value) if value > 0 else None
 
 
-def _near(
-    other: MeasuredExperiment, here: StartingPoint, baseline: Mapping[str, JsonValue]
-) -> NearExperiment:
-    changes = here.changes_to(other.form)
-    return NearExperiment(
-        **dict(other.outcome), distance=distance(changes, baseline), changes=changes
-    )
-
-
-def _equal(
-    session: Session, identity: str, measured: Sequence[MeasuredExperiment]
-) -> Outcome | None:
-    for other in measured:
-        if other.outcome.experiment_hash == identity:
-            return other.outcome
+def _equal(session: Session, track: Track, key: str | None, identity: str) -> Outcome | None:
+    if key is not None and (found := outcomes_of(session, track, key, [identity])):
+        return found[identity]
     label = known_labels(session, [identity]).get(identity)
     if label is None:
         return None

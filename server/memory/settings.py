@@ -1,20 +1,49 @@
 """What each setting was tried at, and what came of it: nothing that was measured is left out."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from core.schema.base import Message
-from core.schema.canonical import canonical
-from core.schema.overrides import Change, settings_of
-from core.schema.setting_names import nearest_name, setting_names
+from core.schema.overrides import Change
+from core.schema.setting_names import setting_names
 from core.schema.track import Track
 from server.board_keys import board_keys, shown_key
 from server.errors import NotFound
-from server.memory.changes import StartingPoint
-from server.memory.measured import Outcome, measured_experiments
+from server.memory.change_rows import Changed, base_values, stored_changes
+from server.memory.outcomes import Outcome, is_measured, outcomes_of
+from server.memory.setting_facts import SettingFacts, setting_facts
+from server.memory.tables import ExperimentChange
+from server.memory.tally import BestEffect, tally
+
+PER_PAGE = 200
+"""Experiments on a page."""
+
+
+class SettingSummary(SettingFacts):
+    """A setting, and in short what was tried of it."""
+
+    is_open: bool
+    """Whether a submission to the track may change it."""
+    baseline: JsonValue
+    """The baseline's value; None where it has no such setting."""
+    num_experiments: int
+    """Experiments that changed it, measured or not."""
+    best: BestEffect | None
+    """Of the judged experiments that changed nothing else; None without one."""
+
+
+class TrackMemory(Message):
+    """Every setting of a track's config, and in short what was tried of it."""
+
+    track: str
+    """Track name."""
+    key: str | None
+    """Comparability key of the results; None while the track has none."""
+    settings: tuple[SettingSummary, ...]
+    """In the order of the schema."""
 
 
 class TriedExperiment(Outcome):
@@ -35,99 +64,114 @@ class MeasuredValue(Message):
     """Those that have it: first those that changed nothing else, the lowest loss first."""
 
 
-class SettingMemory(Message):
-    """A setting, and all that was tried in place of the baseline's value."""
-
-    path: str
-    """Dotted path of the setting."""
-    baseline: JsonValue
-    """The baseline's value; None where it has no such setting."""
-    num_experiments: int
-    """Experiments that changed it."""
-    values: tuple[MeasuredValue, ...]
-    """From the smallest, or in the order of the alphabet."""
-
-
-class TrackMemory(Message):
-    """What was tried on a track, by setting."""
+class SettingMemory(SettingSummary):
+    """A setting, and what was tried in place of the baseline's value."""
 
     track: str
     """Track name."""
     key: str | None
     """Comparability key of the results; None while the track has none."""
-    settings: tuple[SettingMemory, ...]
-    """Settings that a measured experiment changed, by name; or the one that was asked for."""
+    page: int
+    """From 1. The first page has the experiments that changed the least besides."""
+    has_next: bool
+    """Whether more experiments follow on the next page."""
+    values: tuple[MeasuredValue, ...]
+    """Of this page's experiments: from the smallest, or in the order of the alphabet."""
 
 
 def track_memory(session: Session, track: Track, key: str | None = None) -> TrackMemory:
-    """Every setting that a measured experiment changed, under a key or the board's.
+    """Every setting, and in short what was tried of it under a key or the board's.
 
     Raises:
         NotFound: the track has no result under that key.
     """
     key = shown_key(board_keys(session, track), track, key)
-    tried = _tried(session, track, key)
-    settings = tuple(_setting(path, tried[path], track) for path in sorted(tried))
+    settings = tuple(_summaries(session, track, key, setting_names()))
     return TrackMemory(track=track.rules.name, key=key, settings=settings)
 
 
 def setting_memory(
-    session: Session, track: Track, path: str, key: str | None = None
-) -> TrackMemory:
-    """One setting, whether or not an experiment changed it.
+    session: Session, track: Track, path: str, key: str | None = None, page: int = 1
+) -> SettingMemory:
+    """One setting with a page of the experiments that changed it.
 
     Raises:
-        NotFound: there is no such setting, or the track has no result under that key.
+        NotFound: there is no such setting or page, or the track has no result under that key.
     """
-    names = setting_names()
-    if path not in names:
-        near = nearest_name(path, names)
-        hint = f"; did you mean {near}?" if near else "."
-        raise NotFound(f"there is no setting {path!r}{hint}")
+    facts = setting_facts(path)
     key = shown_key(board_keys(session, track), track, key)
-    setting = _setting(path, _tried(session, track, key).get(path, ()), track)
-    return TrackMemory(track=track.rules.name, key=key, settings=(setting,))
-
-
-_Tried = tuple[JsonValue, TriedExperiment]
-"""A value, and an experiment that has it."""
-
-
-def _tried(session: Session, track: Track, key: str | None) -> Mapping[str, list[_Tried]]:
-    """By the paths of settings."""
-    tried: dict[str, list[_Tried]] = {}
-    baseline = StartingPoint(track.base)
-    for measured in measured_experiments(session, track, key):
-        changes = baseline.changes_to(measured.form)
-        for change in changes:
-            experiment = TriedExperiment(
-                **dict(measured.outcome),
-                is_only_change=len(changes) == 1,
-                other_changes=tuple(other for other in changes if other is not change),
-            )
-            tried.setdefault(change.path, []).append((change.after, experiment))
-    return tried
-
-
-def _setting(path: str, tried: Iterable[_Tried], track: Track) -> SettingMemory:
-    values: dict[str, tuple[JsonValue, list[TriedExperiment]]] = {}
-    for value, experiment in tried:
-        text = json.dumps(value, sort_keys=True)
-        values.setdefault(text, (value, []))[1].append(experiment)
-    ordered = sorted(values.values(), key=lambda entry: _place(entry[0]))
+    [summary] = _summaries(session, track, key, [facts.path])
+    rows = _rows(session, track, key, path, page) if key else []
+    if page > 1 and not rows:
+        raise NotFound(f"page {page} of {path} is past the end; the pages before it have all.")
+    shown = rows[:PER_PAGE]
     return SettingMemory(
-        path=path,
-        baseline=settings_of(canonical(track.base)).get(path),
-        num_experiments=sum(len(experiments) for _, experiments in ordered),
-        values=tuple(
-            MeasuredValue(value=value, experiments=tuple(sorted(experiments, key=_order)))
-            for value, experiments in ordered
-        ),
+        **dict(summary),
+        track=track.rules.name,
+        key=key,
+        page=page,
+        has_next=len(rows) > PER_PAGE,
+        values=_values(session, track, key, shown) if key else (),
     )
 
 
-def _place(value: JsonValue) -> tuple[bool, float, str]:
-    """Numbers by size, then everything else by its text."""
+def _summaries(
+    session: Session, track: Track, key: str | None, paths: Sequence[str]
+) -> Iterator[SettingSummary]:
+    counted, baseline = tally(session, track, key), base_values(track)
+    for path in paths:
+        yield SettingSummary(
+            **dict(setting_facts(path)),
+            is_open=track.rules.is_open(path),
+            baseline=baseline.get(path),
+            num_experiments=counted.num_experiments.get(path, 0),
+            best=counted.best.get(path),
+        )
+
+
+def _rows(
+    session: Session, track: Track, key: str, path: str, page: int
+) -> Sequence[ExperimentChange]:
+    """A page of what changes a setting and has a result, and one row more if there is one."""
+    change = ExperimentChange
+    query = select(change).where(change.track == track.rules.name, change.path == path)
+    query = query.where(is_measured(col(change.experiment_hash), key))
+    query = query.order_by(col(change.num_changes), col(change.experiment_hash))
+    return session.exec(query.offset((page - 1) * PER_PAGE).limit(PER_PAGE + 1)).all()
+
+
+def _values(
+    session: Session, track: Track, key: str, rows: Sequence[ExperimentChange]
+) -> tuple[MeasuredValue, ...]:
+    identities = [row.experiment_hash for row in rows]
+    outcomes = outcomes_of(session, track, key, identities)
+    changed, baseline = stored_changes(session, identities), base_values(track)
+    values: dict[str, list[TriedExperiment]] = {}
+    for row in rows:
+        others = _others(changed[row.experiment_hash], row.path, baseline)
+        tried = TriedExperiment(
+            **dict(outcomes[row.experiment_hash]),
+            is_only_change=not others,
+            other_changes=others,
+        )
+        values.setdefault(row.value, []).append(tried)
+    found = [(json.loads(text), tried) for text, tried in values.items()]
+    return tuple(
+        MeasuredValue(value=value, experiments=tuple(sorted(tried, key=_order)))
+        for value, tried in sorted(found, key=lambda entry: in_order(entry[0]))
+    )
+
+
+def _others(changed: Changed, path: str, baseline: Changed) -> tuple[Change, ...]:
+    return tuple(
+        Change(path=other, before=baseline.get(other), after=value)
+        for other, value in changed.items()
+        if other != path
+    )
+
+
+def in_order(value: JsonValue) -> tuple[bool, float, str]:
+    """What values are sorted by: numbers by size, then everything else by its text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return False, value, ""
     return True, 0.0, json.dumps(value, sort_keys=True)

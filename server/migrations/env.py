@@ -13,6 +13,7 @@ from server.canary import tables as canary_tables  # noqa: F401
 from server.database import create_engine
 from server.idle import tables as idle_tables  # noqa: F401
 from server.ledger import tables as ledger_tables  # noqa: F401
+from server.memory import tables as memory_tables  # noqa: F401
 from server.quota import tables as quota_tables  # noqa: F401
 from server.settings import ServerSettings
 from server.sign_in import tables as sign_in_tables  # noqa: F401

@@ -10,7 +10,7 @@ class Page:
 
     title: str
     """Text of the browser's tab, before the project's name."""
-    section: Literal["tracks", "queue", "compare", "submit", ""] = ""
+    section: Literal["tracks", "queue", "compare", "authors", "about", "submit", ""] = ""
     """Entry of the navigation that is marked as current."""
     is_live: bool = False
     """Whether the page should renew itself while it is looked at."""

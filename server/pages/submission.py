@@ -32,7 +32,7 @@ from server.verdict.view import (
     WithdrawnNote,
     board_verdicts,
     withdrawal_of,
-    withdrawn_experiments,
+    withdrawn_among,
 )
 from server.waiting.forecast import run_forecast
 
@@ -177,7 +177,7 @@ def submission_page(
         results=_results(session, track, identity, runs),
         track_version=experiment.track_version,
         withdrawn=withdrawal_of(session, submission.id),
-        still_counts=identity not in withdrawn_experiments(session, track.rules.name, {identity}),
+        still_counts=identity not in withdrawn_among(session, {identity}),
         times=tuple(run_time(run.result) for run in measured if run.result is not None),
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from core.schema.track import Budget, Track, TrackRules
+from core.schema.track import Track, TrackRules
 from server.board.columns import (
     LABELS,
     BoardColumn,
@@ -19,6 +19,7 @@ from server.board.history import BoardHistory, FrontierStep, RecordStep, board_h
 from server.formatting import loss, moment, usd
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
 from server.pages.page import Page
+from server.track_contract import budget_sentences
 from server.verdict.bar import IntervalBar, interval_bars
 
 BY_LOSS = BoardPageQuery()
@@ -143,17 +144,3 @@ def _links(query: BoardPageQuery, path: str, num_pages: int) -> tuple[PageLink, 
     if query.page < num_pages:
         steps += [("Next", query.page + 1), ("Last", num_pages)]
     return tuple(PageLink(title=title, url=query.address(path, page=n)) for title, n in steps)
-
-
-def budget_sentences(budget: Budget) -> tuple[str, ...]:
-    """Each bound that a budget sets, as a short phrase."""
-    sentences = []
-    if budget.training_flops_ratio is not None:
-        sentences.append(f"at most {budget.training_flops_ratio:g} × the baseline's training FLOPs")
-    if budget.steps is not None:
-        sentences.append(f"at most {budget.steps:,} optimizer steps")
-    if budget.cost_usd is not None:
-        sentences.append(f"at most ${budget.cost_usd:,.2f} for compile and training time")
-    if budget.memory_gib is not None:
-        sentences.append(f"at most {budget.memory_gib:g} GiB of device memory")
-    return tuple(sentences)

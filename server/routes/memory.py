@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from core.errors import InvalidInput
 from core.schema.experiment import ExperimentConfig
 from core.schema.validation_problems import problems_of
-from server.dependencies import ReadSession, Tracks
+from server.dependencies import PageNumber, ReadSession, Tracks
 from server.error_answers import documented
 from server.memory.nearest import NearestExperiments, nearest_experiments
-from server.memory.settings import TrackMemory, setting_memory, track_memory
+from server.memory.settings import SettingMemory, TrackMemory, setting_memory, track_memory
 from server.served_tracks import find_served_track
 
 router = APIRouter(prefix="/tracks/{track}", tags=["memory"])
@@ -33,16 +33,24 @@ async def _config(request: Request) -> ExperimentConfig:
 def get_settings(
     track: str, session: ReadSession, tracks: Tracks, key: str | None = None
 ) -> TrackMemory:
-    """Every setting that a measured experiment changed, with all values and what they gave."""
+    """Every setting, how many experiments changed it, and the best that it gave alone."""
     return track_memory(session, find_served_track(track, tracks), key)
 
 
 @router.get("/settings/{path}", responses=documented(404))
 def get_setting(
-    track: str, path: str, session: ReadSession, tracks: Tracks, key: str | None = None
-) -> TrackMemory:
-    """One setting by its dotted path, with all measured values and what they gave."""
-    return setting_memory(session, find_served_track(track, tracks), path, key)
+    track: str,
+    path: str,
+    session: ReadSession,
+    tracks: Tracks,
+    key: str | None = None,
+    page: PageNumber = 1,
+) -> SettingMemory:
+    """One setting by its dotted path: what it is, and 200 of the experiments that changed it.
+
+    Those that changed the least besides come first.
+    """
+    return setting_memory(session, find_served_track(track, tracks), path, key, page)
 
 
 @router.post(

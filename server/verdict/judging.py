@@ -215,8 +215,8 @@ class _Board:
         allowed = MAX_ROUNDS * self._track.rules.baseline_runs - fruitless
         if allowed <= 0:
             logger.warning("the baseline's runs bring this board nothing", extra={"key": self._key})
-        rules, base = self._track.rules, self._track.base
-        baseline = ensure_experiment(self._session, self.baseline_hash, rules, base)
+        track = self._track
+        baseline = ensure_experiment(self._session, self.baseline_hash, track, track.base)
         self._queue(baseline, min(missing, allowed), RunPurpose.BASELINE)
 
     def _confirm(self, experiment: Experiment) -> None:

@@ -8,6 +8,8 @@ from sqlmodel import Session, col, select
 from core.schema.base import Message
 from core.schema.track import Track
 from server.idle.names import named_experiments
+from server.idle.tables import Rebase
+from server.tables import SubmissionRow
 from server.verdict.board_losses import newest_key
 from server.verdict.judge import MIN_BASELINE_RUNS, Verdict
 from server.verdict.looks import next_look
@@ -88,27 +90,54 @@ def board_verdicts(
     if num_baseline_runs < MIN_BASELINE_RUNS:
         pending = f"The baseline has {num_baseline_runs} of the {MIN_BASELINE_RUNS} runs that a "
         pending += "verdict needs."
-    withdrawn = withdrawn_experiments(session, track.rules.name, experiments)
+    if experiments is None:
+        withdrawn = withdrawn_experiments(session, track.rules.name)
+    else:
+        withdrawn = withdrawn_among(session, experiments)
     return BoardVerdicts(of=verdicts, withdrawn=withdrawn, pending=pending)
 
 
-def withdrawn_experiments(
-    session: Session, track: str, experiments: Collection[str] | None = None
-) -> dict[str, WithdrawnNote]:
-    """Experiments of a track all of whose submissions were withdrawn, with the last reason.
+def verdicts_among(
+    session: Session, key: str, experiments: Collection[str]
+) -> dict[str, ExperimentVerdict]:
+    """Verdicts under a key of those of some experiments that have one, by their hashes."""
+    standing = standing_record(session, key)
+    record_hash = standing.experiment_hash if standing else None
+    query = select(JudgementRow).where(JudgementRow.comparability_key == key)
+    query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
+    return {
+        row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
+        for row in session.exec(query)
+    }
 
-    Args:
-        experiments: which are asked about; None for all.
-    """
+
+def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNote]:
+    """Experiments of a track all of whose submissions were withdrawn, with the last reason."""
+    # Few are withdrawn at all, so that all others need not be read.
+    withdrawn = select(Withdrawal.submission_id)
+    submitted = select(SubmissionRow.experiment_hash, SubmissionRow.track)
+    rebased = select(Rebase.experiment_hash, SubmissionRow.track)
+    rebased = rebased.join(SubmissionRow, col(SubmissionRow.id) == col(Rebase.submission_id))
+    found = [
+        *session.exec(submitted.where(col(SubmissionRow.id).in_(withdrawn))),
+        *session.exec(rebased.where(col(Rebase.submission_id).in_(withdrawn))),
+    ]
+    return withdrawn_among(
+        session, {identity for identity, of in found if identity and of == track}
+    )
+
+
+def withdrawn_among(session: Session, experiments: Collection[str]) -> dict[str, WithdrawnNote]:
+    """Those of some experiments all of whose submissions were withdrawn, with the last reason."""
+    if not experiments:
+        return {}
     named = named_experiments()
     query = (
         select(named.c.experiment_hash, Withdrawal)
         .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .where(named.c.track == track)
+        .where(named.c.experiment_hash.in_(experiments))
         .order_by(col(Withdrawal.created_at))
     )
-    if experiments is not None:
-        query = query.where(named.c.experiment_hash.in_(experiments))
     notes: dict[str, list[Withdrawal | None]] = {}
     for experiment_hash, withdrawal in session.exec(query):
         notes.setdefault(experiment_hash, []).append(withdrawal)

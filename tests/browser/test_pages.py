@@ -136,6 +136,12 @@ def test_no_page_scrolls_sideways(board: Board, page: Page, width: int) -> None:
         f"/submissions/{long}",
         f"/compare?a={long}&b={other}",
         "/queue",
+        "/tracks/debug/rules",
+        "/tracks/debug/settings",
+        "/tracks/debug/settings/optimizer.muon.learning_rate",
+        "/authors",
+        "/authors/ada",
+        "/about",
     ):
         page.goto(path)
         page.wait_for_load_state("networkidle")

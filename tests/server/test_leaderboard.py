@@ -167,7 +167,7 @@ def test_a_baseline_that_comes_with_the_project_needs_no_submission(
 ) -> None:
     with write_session(engine) as writer:
         identity = baseline_hash(track)
-        ensure_experiment(writer, identity, track.rules, track.base)
+        ensure_experiment(writer, identity, track, track.base)
         values = {
             "id": "debug-1",
             "experiment_hash": identity,

@@ -205,11 +205,11 @@ def test_a_change_of_what_counts_shows(
 def test_a_taker_of_seeds_waits_for_other_writers_before_it_locks_anything(
     engine: Engine, tracks: dict[str, Track]
 ) -> None:
-    rules, base = tracks["debug"].rules, tracks["debug"].base
+    track = tracks["debug"]
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
     with write_session(engine) as session:
-        ensure_experiment(session, "0" * 64, rules, base)
+        ensure_experiment(session, "0" * 64, track, track.base)
     tables = re.findall(r"^FROM (\w+)", "\n".join(statements), re.MULTILINE)
     assert tables[:2] == ["ledger_head", "experiment"]
 

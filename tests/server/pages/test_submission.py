@@ -132,7 +132,7 @@ def test_nearest_experiments_are_named_but_not_the_page_itself(
     html = client.get(f"/submissions/{submission}").text
     section = html.split('id="nearest"')[1].split("</section>")[0]
     assert f'href="/submissions/{other}"' in section
-    assert "qk_norm true → false" in section
+    assert "attention.qk_norm</code></a> <code>true → false" in section
     assert submission not in section
 
 

@@ -1,25 +1,13 @@
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from core.schema.track import Budget
 from core.tracks import load_tracks
 from server.board.columns import BoardPageQuery
-from server.pages.track import budget_sentences, track_page
+from server.pages.track import track_page
 from server.tables import utc_now
 from tests.server.factories import submit, submit_and_finish
 
 RELU = {"model.feed_forward.activation": "squared_relu"}
-
-
-def test_each_bound_of_a_budget_is_a_phrase() -> None:
-    budget = Budget(training_flops_ratio=1.1, steps=10_000, cost_usd=0.5, memory_gib=24.0)
-    assert budget_sentences(budget) == (
-        "at most 1.1 × the baseline's training FLOPs",
-        "at most 10,000 optimizer steps",
-        "at most $0.50 for compile and training time",
-        "at most 24 GiB of device memory",
-    )
-    assert budget_sentences(Budget()) == ()
 
 
 def test_baseline_row_is_the_first(client: TestClient, session: Session) -> None:

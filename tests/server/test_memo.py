@@ -1,0 +1,78 @@
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from core.schema.ledger import LedgerKind
+from server import memo
+from server.database import write_session
+from server.ledger.entries import record
+from server.memo import kept
+
+
+@pytest.fixture
+def answers() -> Iterator[int]:
+    return count(1)
+
+
+def test_an_answer_is_kept_until_the_ledger_grows(engine: Engine, answers: Iterator[int]) -> None:
+    def ask(name: str = "one") -> int:
+        with Session(engine) as session:
+            return kept(session, name, lambda: next(answers))
+
+    assert [ask(), ask(), ask("other"), ask()] == [1, 1, 2, 1]
+    with write_session(engine) as session:
+        record(session, LedgerKind.VERDICT, "x", {})
+    assert [ask(), ask()] == [3, 3]
+
+
+def test_an_answer_is_kept_for_a_minute_at_most(
+    session: Session, answers: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(memo.time, "monotonic", lambda: now)
+    assert kept(session, "one", lambda: next(answers)) == 1
+    now += 59
+    assert kept(session, "one", lambda: next(answers)) == 1
+    now += 1
+    assert kept(session, "one", lambda: next(answers)) == 2
+
+
+def test_a_slow_answer_rests_fifty_times_as_long_as_it_took(
+    engine: Engine, answers: Iterator[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(memo.time, "monotonic", lambda: now)
+
+    def work() -> int:
+        nonlocal now
+        now += 0.5
+        return next(answers)
+
+    def ask_after(seconds: float) -> int:
+        nonlocal now
+        now += seconds
+        with write_session(engine) as session:
+            record(session, LedgerKind.VERDICT, "x", {})
+        with Session(engine) as session:
+            return kept(session, "one", work)
+
+    assert [ask_after(0), ask_after(24.9), ask_after(0.2)] == [1, 1, 2]
+
+
+def test_answers_of_two_databases_are_apart(
+    engine: Engine, session: Session, tmp_path: object, answers: Iterator[int]
+) -> None:
+    from server.database import create_engine, upgrade
+
+    other = create_engine(f"sqlite:///{tmp_path}/other.sqlite")
+    upgrade(other)
+    assert kept(session, "one", lambda: next(answers)) == 1
+    with Session(other) as elsewhere:
+        assert kept(elsewhere, "one", lambda: next(answers)) == 2
+    other.dispose()
+    # An engine with other options is the same database.
+    with Session(engine.execution_options(writes=False)) as same:
+        assert kept(same, "one", lambda: next(answers)) == 1
