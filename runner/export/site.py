@@ -20,7 +20,12 @@ from runner.export.page_rewriter import PageRewriter
 HOME = Address("/")
 HTML = "text/html"
 ATOM = "application/atom+xml"
-NO_PAGE = b"<!doctype html>\n<title>Not exported</title>\n<p>The server had no page here.</p>\n"
+FOREIGN_SCHEMES = frozenset({"http", "https", "mailto"})
+"""Of links to elsewhere; without the server's policy, a page must not link a script."""
+NO_PAGE = b"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Not exported</title>
+<p>The server had no page here.</p></html>
+"""
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class _PageLinks:
             return url
         address = self._read(url)
         if address is None:
-            return url
+            return url if urlsplit(url).scheme.lower() in FOREIGN_SCHEMES else None
         find = self._export.file if address.is_file else self._export.page
         href = self._relative(find(address))
         fragment = urlsplit(url).fragment

@@ -232,3 +232,14 @@ def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):
         with process.stderr as stream:
             assert stream.read() == b""
         assert process.wait() == 1
+
+
+def test_an_export_from_no_server_waits_and_says_so_once(tmp_path, monkeypatch):
+    from runner import authoring
+
+    monkeypatch.setattr(authoring, "SITE_RETRY_SECONDS", 0.6)
+    ended = call("export", tmp_path / "site")
+    assert ended.exit_code == ExitCode.UNREACHABLE
+    assert ended.stderr.count("trying again") == 1
+    assert "FIVE_DOLLAR_SERVER_URL" in ended.stderr
+    assert list((tmp_path / "site").iterdir()) == []

@@ -57,7 +57,7 @@ def test_every_link_of_an_export_leads_to_a_file_of_it(
     ended = export(site)
     assert ended.exit_code == ExitCode.OK, ended.output
     assert str(site / "index.html") in ended.stdout
-    assert broken(site) == []
+    assert broken(site, SERVER, PUBLIC) == []
     for page in ("tracks/debug", f"submissions/{mine}", f"submissions/{waiting}", "queue"):
         assert (site / page / "index.html").is_file()
     for file in (
@@ -103,7 +103,7 @@ def test_all_pages_of_a_board_are_read(
     second = site / "tracks/debug/page-2/index.html"
     assert "../index.html" in references(second).found
     assert "page-2/index.html" in references(site / "tracks/debug/index.html").found
-    assert broken(site) == []
+    assert broken(site, SERVER, PUBLIC) == []
     assert len(list((site / "submissions").iterdir())) == PAGE_ROWS + 1
 
 
@@ -116,7 +116,7 @@ def test_a_bound_on_pages_says_what_it_left_out(
     assert "1 page and " in ended.stderr
     assert "beyond the first 1; links to them are plain text. More: --max-pages." in ended.stderr
     assert len(list((tmp_path / "site").rglob("*.html"))) == 1
-    assert broken(tmp_path / "site") == []
+    assert broken(tmp_path / "site", SERVER, PUBLIC) == []
 
 
 def test_a_folder_with_files_is_refused_before_anything_is_asked(

@@ -27,14 +27,16 @@ def references(page: Path) -> References:
     return parser
 
 
-def broken(folder: Path) -> list[str]:
-    """References of pages that lead to no file of the folder, and forms that nobody answers."""
+def broken(folder: Path, *servers: str) -> list[str]:
+    """References that lead to a server or to no file of the folder, and forms for nobody."""
     faults = []
     for page in folder.rglob("*.html"):
         parser = references(page)
         faults += [f"{page}: a form" for tag in parser.tags if tag == "form"]
         for reference in parser.found:
             parts = urlsplit(reference)
+            if parts.scheme == "https" and not reference.startswith(servers):
+                continue
             target = page.parent / unquote(parts.path) if parts.path else page
             inside = target.resolve().is_relative_to(folder.resolve())
             if parts.scheme or parts.netloc or parts.query or not inside or not target.is_file():
