@@ -33,6 +33,10 @@ class Links(Protocol):
         """The same for an absolute address that starts with the server's public one."""
         ...
 
+    def own(self) -> str | None:
+        """Where the page itself will stand; none if nobody said."""
+        ...
+
     def data(self, url: str) -> str | None:
         """The text at an address; none if there is none."""
         ...
@@ -166,7 +170,11 @@ class PageRewriter(HTMLParser):
             found = self._links.picture(attributes.get("content") or "")
             self._has_picture = found is not None
             attributes["content"] = found
-        if what == "og:url" or (what.startswith("og:image") and not self._has_picture):
+        if what == "og:url":
+            attributes["content"] = self._links.own()
+        if attributes.get("content", "") is None:
+            return
+        if what.startswith("og:image") and not self._has_picture:
             return
         self._start("meta", attributes)
 

@@ -50,10 +50,19 @@ class SiteExport:
         client: SiteClient,
         folder: ExportFolder,
         max_pages: int,
+        public_url: str = "",
         on_page: Callable[[int], None] = lambda count: None,
     ) -> None:
+        """Begin with nothing read.
+
+        Args:
+            public_url: where the site will stand, for those who read absolute addresses alone;
+                empty if nobody knows.
+            on_page: told how many pages were read, after each.
+        """
         parts = urlsplit(client.server_url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
+        self.public_url = public_url.rstrip("/")
         self._client = client
         self._folder = folder
         self._max_pages = max_pages
@@ -153,6 +162,7 @@ class _PageLinks:
         self._export = export
         self._base = f"{export.origin}{address.request}"
         self._folder = path.parent
+        self._public_url = export.public_url
 
     def page(self, url: str) -> str | None:
         """What a link becomes: relative inside the export, itself to another site."""
@@ -173,7 +183,18 @@ class _PageLinks:
 
     def picture(self, url: str) -> str | None:
         """The same for an absolute address under the server's public one."""
-        return self.file(urlsplit(url).path)
+        address = self._read(urlsplit(url).path)
+        path = None if address is None else self._export.file(address)
+        if path is None or not self._public_url:
+            return self._relative(path)
+        return f"{self._public_url}/{quote(str(path))}"
+
+    def own(self) -> str | None:
+        """The public address of the page."""
+        if not self._public_url:
+            return None
+        folder = "" if self._folder == PurePosixPath() else f"{quote(str(self._folder))}/"
+        return f"{self._public_url}/{folder}"
 
     def data(self, url: str) -> str | None:
         """The text at an address of the server."""

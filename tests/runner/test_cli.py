@@ -243,3 +243,10 @@ def test_an_export_from_no_server_waits_and_says_so_once(tmp_path, monkeypatch):
     assert ended.stderr.count("trying again") == 1
     assert "FIVE_DOLLAR_SERVER_URL" in ended.stderr
     assert list((tmp_path / "site").iterdir()) == []
+
+
+def test_an_export_knows_what_an_address_is(tmp_path):
+    ended = call("export", tmp_path / "site", "--public-url", "ada.example")
+    assert ended.exit_code == ExitCode.USAGE
+    assert "'ada.example' must start with http:// or https://" in " ".join(ended.stderr.split())
+    assert not (tmp_path / "site").exists()

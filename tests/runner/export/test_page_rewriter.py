@@ -8,7 +8,10 @@ JSON = '{"name": "</script><!-- & é"}'
 
 
 class Links:
-    """An export that has what its names say."""
+    """An export that has what its names say, and its address where it is told."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
 
     def page(self, url: str) -> str | None:
         return None if "missing" in url else f"page:{url}"
@@ -18,6 +21,9 @@ class Links:
 
     def picture(self, url: str) -> str | None:
         return self.file(url)
+
+    def own(self) -> str | None:
+        return self.address
 
     def data(self, url: str) -> str | None:
         return None if "missing" in url else JSON
@@ -73,6 +79,12 @@ def test_what_needs_no_server_stays_as_it_is(html: str) -> None:
 )
 def test_what_needs_a_server_is_changed_or_left_out(before: str, after: str) -> None:
     assert rewrite(before) == after
+
+
+def test_a_page_names_its_address_where_it_is_known() -> None:
+    html = '<meta property="og:url" content="/a"><meta name="x">'
+    known = PageRewriter(Links("https://a.example/"), "").rewrite(html)
+    assert known == '<meta property="og:url" content="https://a.example/"><meta name="x">'
 
 
 def test_curves_stand_in_the_page_and_cannot_end_their_block() -> None:

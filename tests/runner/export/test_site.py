@@ -23,7 +23,9 @@ def page(html: str, status: int = 200) -> httpx.Response:
     return httpx.Response(status, html=html)
 
 
-def export(tmp_path: Path, answers: dict[str, httpx.Response]) -> ExportSummary:
+def export(
+    tmp_path: Path, answers: dict[str, httpx.Response], public_url: str = ""
+) -> ExportSummary:
     """Export a server of these answers; another address ends the connection."""
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -33,7 +35,7 @@ def export(tmp_path: Path, answers: dict[str, httpx.Response]) -> ExportSummary:
             raise httpx.ReadError("cut") from None
 
     client = SiteClient(Transport("http://b", 0.0, httpx.MockTransport(handle)))
-    return SiteExport(client, ExportFolder(tmp_path, overwrite=False), 10).run()
+    return SiteExport(client, ExportFolder(tmp_path, False), 10, public_url).run()
 
 
 def test_what_the_server_lacks_is_listed_and_not_linked(tmp_path: Path) -> None:
@@ -59,6 +61,26 @@ def test_what_the_server_lacks_is_listed_and_not_linked(tmp_path: Path) -> None:
     assert (tmp_path / "static" / "a.css").read_bytes() == b"p {}"
     assert (summary.num_pages, summary.num_files, summary.num_left_out) == (3, 1, 0)
     assert summary.faults == ("/api/v1/none.csv (501)", "/api/v1/curves (404)", "/gone (404)")
+
+
+def test_pictures_have_whole_addresses_where_the_site_will_stand(tmp_path: Path) -> None:
+    head = '<meta property="og:url" content="x"><meta property="og:image" content="http://p/a.png">'
+    picture = httpx.Response(200, content=b"\x89PNG", headers={"Content-Type": "image/png"})
+    answers = {
+        "/": page(f'{head}<a href="/authors/a%20b">a</a>'),
+        "/authors/a%20b": page(head),
+        "/a.png": picture,
+    }
+    export(tmp_path, answers, "https://ada.example/board/")
+    for file, address in (("index.html", ""), ("authors/a b/index.html", "authors/a%20b/")):
+        assert (
+            (tmp_path / file)
+            .read_text()
+            .startswith(
+                f'<meta property="og:url" content="https://ada.example/board/{address}">'
+                '<meta property="og:image" content="https://ada.example/board/a.png">'
+            )
+        )
 
 
 def test_what_is_no_page_is_replaced_by_one_that_says_so(tmp_path: Path) -> None:
