@@ -16,7 +16,7 @@ from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.validation_problems import problems_of
 from core.tracks import load_tracks
 from runner.api.answers import SubmissionView
-from runner.api.client import AuthorClient
+from runner.api.client import AuthorClient, SiteClient
 from runner.api.transport import Transport
 from runner.input_file import read_submission_file
 from runner.settings import RunnerSettings
@@ -27,6 +27,7 @@ Request = TypeVar("Request", bound=Message)
 
 RETRY_SECONDS = 20.0
 PATIENT_RETRY_SECONDS = 600.0
+SITE_RETRY_SECONDS = 120.0
 POLL_SECONDS = 1.0
 FOLLOWED_LINES = 2000
 
@@ -42,6 +43,20 @@ def open_patient_client(settings: RunnerSettings) -> AuthorClient:
     """A client that waits ten minutes, for watching what the server was seen to have."""
     return AuthorClient(
         Transport(settings.server_url, PATIENT_RETRY_SECONDS, on_wait=_say, token=settings.token)
+    )
+
+
+def open_site_client(settings: RunnerSettings) -> SiteClient:
+    """A client for all pages, which waits two minutes and says each reason for it once."""
+    said: set[str] = set()
+
+    def say_once(message: str) -> None:
+        if message not in said:
+            said.add(message)
+            _say(message)
+
+    return SiteClient(
+        Transport(settings.server_url, SITE_RETRY_SECONDS, on_wait=say_once, token=settings.token)
     )
 
 

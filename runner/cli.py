@@ -7,7 +7,7 @@ Exit statuses are those of `runner.exit_codes`; errors become messages in
 import typer
 
 from runner.command_group import CommandGroup
-from runner.commands import author, ledger, local, machine, reader, reproduce, token, trust
+from runner.commands import author, export, ledger, local, machine, reader, reproduce, token, trust
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -31,6 +31,7 @@ app.command()(author.rerun)
 app.command()(author.quota)
 app.command()(reader.board)
 app.command()(reader.compare)
+app.command()(export.export)
 app.command()(ledger.ledger)
 app.command()(local.train)
 app.command()(local.evaluate)

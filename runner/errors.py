@@ -10,6 +10,7 @@ RunnerError
 ├── LeaseLost             the job now belongs to another worker, or to none
 ├── ProtocolMismatch      worker and server speak different versions
 ├── FolderInUse           another process trains in this run folder
+├── UnfitFolder           an export may not be written into this folder
 ├── OtherRun              the run folder belongs to another run
 ├── DamagedFolder         a file of a run folder does not follow its schema
 ├── RunFailed             a run ended without a result
@@ -95,6 +96,12 @@ class FolderInUse(RunnerError):
     """Another process trains in this run folder."""
 
     exit_code = ExitCode.CONFLICT
+
+
+class UnfitFolder(RunnerError):
+    """An export may not be written into this folder."""
+
+    exit_code = ExitCode.INVALID
 
 
 class OtherRun(RunnerError):

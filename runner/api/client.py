@@ -249,6 +249,14 @@ class AuthorClient(Client):
         return Answer(self._transport.get(path, **query))
 
 
+class SiteClient(Client):
+    """What a browser reads. Every call raises the errors of `runner.errors`."""
+
+    def fetch(self, address: str, accept: str = "*/*") -> httpx.Response:
+        """A page or file at an address such as `/queue?page=2`; answers of status 4xx, too."""
+        return self._transport.fetch(address, accept)
+
+
 class AdminClient(Client):
     """What an administrator asks. Every call raises the errors of `runner.errors`."""
 

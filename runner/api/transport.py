@@ -43,7 +43,7 @@ ERRORS_BY_KIND: Mapping[str, type[RunnerError]] = {
 
 
 class Transport:
-    """Calls the API of one server.
+    """Calls the API of one server, and reads its pages.
 
     No connection, no answer in time, and the statuses 429, 502, 503 and 504 are tried again
     after 0.25 s, 0.5 s, ... up to 10 s, each shortened by chance by up to a half, or after what
@@ -80,6 +80,10 @@ class Transport:
         """GET a path below `/api/v1`."""
         return self._call("GET", path, query=query)
 
+    def fetch(self, address: str, accept: str) -> httpx.Response:
+        """GET any address of the server, such as a page; whatever it answers at last."""
+        return self._answer("GET", address, headers={"Accept": accept})
+
     def post(
         self, path: str, body: BaseModel | bytes = b"", headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
@@ -91,7 +95,7 @@ class Transport:
 
     def put_file(self, path: str, pieces: Iterable[bytes], headers: Mapping[str, str]) -> None:
         """PUT a file to a path below `/api/v1`; once, as its pieces cannot be had again."""
-        response, reason = self._try("PUT", path, pieces, headers, None, STORED_TIMEOUT)
+        response, reason = self._try("PUT", f"{API}{path}", pieces, headers, None, STORED_TIMEOUT)
         if response is None:
             raise ServerUnreachable(f"The server at {self.server_url} {reason}.")
         _accepted(response)
@@ -118,12 +122,23 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
+        return _accepted(self._answer(method, f"{API}{path}", content, headers, query))
+
+    def _answer(
+        self,
+        method: str,
+        address: str,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> httpx.Response:
+        """The answer, once it is none of those that are tried again."""
         deadline = self._clock() + self._retry_seconds
         attempt = 0
         while True:
-            response, reason = self._try(method, path, content, headers, query)
+            response, reason = self._try(method, address, content, headers, query)
             if response is not None and response.status_code not in RETRIED_STATUSES:
-                return _accepted(response)
+                return response
             delay = _delay(attempt, response)
             if self._clock() + delay > deadline:
                 raise ServerUnreachable(
@@ -137,14 +152,14 @@ class Transport:
     def _try(
         self,
         method: str,
-        path: str,
+        address: str,
         content: bytes | Iterable[bytes],
         headers: Mapping[str, str] | None,
         query: Mapping[str, str | int] | None,
         timeout: httpx.Timeout | None = None,
     ) -> tuple[httpx.Response | None, str]:
         """The answer, if there is one, and what to say if it is not good enough."""
-        url = f"{self.server_url}{API}{path}"
+        url = f"{self.server_url}{address}"
         try:
             response = self._http.request(
                 method,

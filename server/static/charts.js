@@ -1,5 +1,6 @@
 // Draws the curves of one or two submissions with uPlot. An element with data-curves names the
-// JSON to fetch (addresses with a space between); each figure in it names its metrics.
+// JSON to fetch (addresses with a space between), or, where it names none, has it in data blocks, as
+// in exported pages; each figure in it names its metrics.
 "use strict";
 
 (() => {
@@ -157,7 +158,8 @@
   }
 
   const start = (element) => {
-    const urls = element.dataset.curves.split(" ");
+    const urls = element.dataset.curves.split(" ").filter(Boolean);
+    const blocks = [...element.querySelectorAll("script[type='application/json']")];
     const message = element.querySelector(".chart-message");
     const axisSwitch = element.querySelector(".axis-switch");
     const figures = [...element.querySelectorAll("figure")].map((figure) => new Figure(figure));
@@ -170,11 +172,12 @@
 
     const load = async () => {
       try {
-        submissions = await Promise.all(urls.map(async (url) => {
+        const fetched = await Promise.all(urls.map(async (url) => {
           const response = await fetch(url, { headers: { Accept: "application/json" } });
           if (!response.ok) throw new Error(`the server answered ${response.status}`);
           return response.json();
         }));
+        submissions = [...blocks.map((block) => JSON.parse(block.textContent)), ...fetched];
         const hasRuns = submissions.some((submission) => submission.runs.length);
         axisSwitch.hidden = !hasRuns;
         message.textContent = hasRuns ? "" : "No points yet.";
@@ -182,6 +185,7 @@
       } catch (error) {
         message.textContent = `The curves could not be loaded: ${error.message}.`;
       }
+      if (!urls.length) return;
       if (submissions.some((submission) => submission.active) || !submissions.length) plan();
     };
 

@@ -9,6 +9,8 @@ from runner import authoring
 from runner.api.client import AuthorClient
 from runner.api.transport import Transport
 from runner.authoring import follow_log, new_lines, read_request, submit_file, watch_run
+from runner.errors import ServerUnreachable
+from runner.settings import RunnerSettings
 from tests.runner import examples
 
 RECEIPT = {
@@ -139,3 +141,13 @@ def test_following_prints_each_line_once_and_the_last_when_it_is_whole():
 )
 def test_new_lines_of_a_moving_tail(before, after, new):
     assert new_lines(before, after) == new
+
+
+def test_a_reader_of_pages_hears_each_reason_to_wait_once(monkeypatch, capsys):
+    monkeypatch.setattr(authoring, "SITE_RETRY_SECONDS", 0.6)
+    settings = RunnerSettings(server_url="http://127.0.0.1:9")
+    with authoring.open_site_client(settings) as client:
+        for _ in range(2):
+            with pytest.raises(ServerUnreachable):
+                client.fetch("/")
+    assert capsys.readouterr().err.count("trying again") == 1

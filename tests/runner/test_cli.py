@@ -47,7 +47,7 @@ def test_no_command_has_more_than_six_options():
     from typer.main import get_command
 
     commands = dict(get_command(app).commands)
-    assert len(commands) == 21
+    assert len(commands) == 22
     commands |= commands.pop("token").commands
     for name, command in commands.items():
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
@@ -232,3 +232,21 @@ def test_a_reader_that_goes_away_gets_no_traceback(tmp_path):
         with process.stderr as stream:
             assert stream.read() == b""
         assert process.wait() == 1
+
+
+def test_an_export_from_no_server_waits_and_says_so_once(tmp_path, monkeypatch):
+    from runner import authoring
+
+    monkeypatch.setattr(authoring, "SITE_RETRY_SECONDS", 0.6)
+    ended = call("export", tmp_path / "site")
+    assert ended.exit_code == ExitCode.UNREACHABLE
+    assert ended.stderr.count("trying again") == 1
+    assert "FIVE_DOLLAR_SERVER_URL" in ended.stderr
+    assert list((tmp_path / "site").iterdir()) == []
+
+
+def test_an_export_knows_what_an_address_is(tmp_path):
+    ended = call("export", tmp_path / "site", "--public-url", "ada.example")
+    assert ended.exit_code == ExitCode.USAGE
+    assert "'ada.example' must start with http:// or https://" in " ".join(ended.stderr.split())
+    assert not (tmp_path / "site").exists()

@@ -238,3 +238,13 @@ def test_a_file_that_breaks_off_is_named():
         network.transport().get_file("/x", {}) as pieces,
     ):
         list(pieces)
+
+
+def test_a_page_is_asked_for_again_and_an_error_page_is_an_answer():
+    busy = httpx.Response(429, headers={"Retry-After": "7"})
+    network = Network(busy, httpx.Response(404, html="<p>gone</p>"))
+    answer = network.transport().fetch("/queue?page=2", "text/html")
+    assert (answer.status_code, answer.text) == (404, "<p>gone</p>")
+    assert network.delays == [7.0]
+    assert str(network.requests[-1].url) == "http://server:1/queue?page=2"
+    assert network.requests[-1].headers["Accept"] == "text/html"
