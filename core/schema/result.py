@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, computed_field, model_val
 
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import TaskName
-from core.schema.right_bits import MAX_RIGHT_CHARACTERS, count_right
+from core.schema.right_bits import MAX_RIGHT_CHARACTERS, right_mask
 
 EVALUATION_PROTOCOL = 1
 """Raised whenever the same weights would score differently."""
@@ -128,7 +128,7 @@ class TaskScore(Message):
         """
         if self.right:
             try:
-                count = count_right(self.right, self.num_questions)
+                count = right_mask(self.right, self.num_questions).bit_count()
             except ValueError as error:
                 raise ValueError(f"right {error}") from error
             if abs(count / self.num_questions - self.acc_norm) > 1e-9:

@@ -15,25 +15,12 @@ def pack_right(right: Sequence[bool]) -> str:
     return base64.b64encode(bytes(octets)).decode()
 
 
-def unpack_right(text: str, num_questions: int) -> tuple[bool, ...]:
-    """One truth value a question, from what `pack_right` made.
+def right_mask(text: str, num_questions: int) -> int:
+    """What `pack_right` made as a number of one bit a question, the last question's the lowest.
 
     Raises:
         ValueError: it is no base64, of another number of questions, or has bits beyond the last.
     """
-    return tuple(bit == "1" for bit in _bits(text, num_questions)[:num_questions])
-
-
-def count_right(text: str, num_questions: int) -> int:
-    """How many questions were answered right.
-
-    Raises:
-        ValueError: as for `unpack_right`.
-    """
-    return _bits(text, num_questions).count("1")
-
-
-def _bits(text: str, num_questions: int) -> str:
     try:
         octets = base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -43,7 +30,7 @@ def _bits(text: str, num_questions: int) -> str:
         raise ValueError(
             f"has {len(octets)} bytes; {num_questions} questions have {wanted}, a bit each."
         )
-    bits = f"{int.from_bytes(octets):0{8 * wanted}b}"
-    if "1" in bits[num_questions:]:
+    mask, beyond = divmod(int.from_bytes(octets), 1 << (8 * wanted - num_questions))
+    if beyond:
         raise ValueError(f"has bits beyond those of its {num_questions} questions.")
-    return bits
+    return mask

@@ -51,10 +51,8 @@ class TrackPage(Page):
     """The baseline, where it has a result, and then the rows of the page."""
     bars: Mapping[str, IntervalBar | None]
     """The interval of each row, by its experiment, on one scale."""
-    preselected_a: str | None
-    """Submission that the form for a comparison starts with on side A."""
-    preselected_b: str | None
-    """The same on side B; None unless there are two to compare."""
+    can_compare: bool
+    """Whether there are two submissions to compare."""
 
 
 def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) -> TrackPage:
@@ -65,7 +63,6 @@ def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) 
     """
     board = leaderboard(session, track, query)
     rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
-    choices = [row.submission_id for row in rows if row.submission_id]
     path = f"/tracks/{track.rules.name}"
     return TrackPage(
         title=track.rules.title,
@@ -89,8 +86,7 @@ def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) 
                 strict=True,
             )
         ),
-        preselected_a=choices[0] if len(choices) > 1 else None,
-        preselected_b=choices[1] if len(choices) > 1 else None,
+        can_compare=sum(bool(row.submission_id) for row in rows) > 1,
     )
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from server.board.columns import BoardPageQuery
+from server.comparison.query import CompareQuery
 from server.dependencies import ReadSession, Settings, Tracks
 from server.pages.compare import compare_page
 from server.pages.home import home_page
@@ -60,11 +61,10 @@ def show_comparison(
     tracks: Tracks,
     settings: Settings,
     viewer: PageViewer,
-    a: str = "",
-    b: str = "",
+    query: Annotated[CompareQuery, Query()],
 ) -> HTMLResponse:
-    """Two submissions side by side."""
-    page = compare_page(session, tracks, a.strip(), b.strip())
+    """Two to six submissions side by side."""
+    page = compare_page(session, tracks, query.asked())
     return render("compare.html", page, viewer, head=compare_head(page, settings.base_url))
 
 

@@ -14,7 +14,7 @@ from core.eval import multiple_choice
 from core.eval.multiple_choice import score_task
 from core.schema.mirror import Mirror
 from core.schema.result import TaskScore
-from core.schema.right_bits import unpack_right
+from core.schema.right_bits import pack_right
 
 CPU = torch.device("cpu")
 LENGTH = 128
@@ -124,7 +124,7 @@ def test_a_score_keeps_which_questions_acc_norm_counts_in_their_order():
         for size, answer in zip(sizes, answers, strict=True)
     ]
     result = score(questions, one_nat_each)
-    assert unpack_right(result.right, 10) == tuple(answer == 0 for answer in answers)
+    assert result.right == pack_right([answer == 0 for answer in answers])
     assert result.acc_norm == 0.5
 
 
@@ -136,7 +136,7 @@ def test_the_debug_tracks_questions_are_kept_one_by_one():
         score_task("synthetic_world", [one], SYNTHETIC, model, LENGTH, CPU, ignore).acc_norm == 1.0
         for one in questions
     ]
-    assert unpack_right(together.right, 50) == tuple(alone)
+    assert together.right == pack_right(alone)
     assert 0 < sum(alone) < 50
 
 
