@@ -81,7 +81,7 @@
       width,
       height: HEIGHT,
       scales: { x: { time: false } },
-      cursor: { dataIdx: nearest, points: { size: 6 }, drag: { x: true, y: false }, sync: together(key) },
+      cursor: { y: false, dataIdx: nearest, points: { size: 6 }, drag: { x: true, y: false }, sync: together(key) },
       legend: { markers: { width: 0, fill: (_, index) => lines[index - 1]?.color } },
       axes: [
         { ...common, label: isTime ? "training time" : "optimizer steps", labelFont: common.font, labelSize: 18, size: 30,
