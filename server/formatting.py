@@ -200,5 +200,10 @@ def task_title(name: str) -> str:
     return TASK_TITLES.get(name, words(name))
 
 
+def p_value(value: float) -> str:
+    """A probability, with four decimals; one that rounds to nothing as a bound."""
+    return "< 0.0001" if value < 0.00005 else _decimals(value, 4)
+
+
 def _decimals(value: float | None, decimals: int) -> str:
     return DASH if value is None else f"{value:,.{decimals}f}".replace("-", MINUS)

@@ -1,7 +1,9 @@
 """Where runs stand: the run, its queue entry and the worker that has it, read in one go."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from pydantic import AwareDatetime
@@ -77,6 +79,16 @@ def experiment_runs(session: Session, experiment_hash: str) -> tuple[RunStanding
     """Every run of an experiment, in order of seeds."""
     query = _runs().where(Run.experiment_hash == experiment_hash).order_by(col(Run.seed))
     return _standings(session, query)
+
+
+def runs_by_experiment(
+    session: Session, experiment_hashes: Collection[str]
+) -> dict[str, tuple[RunStanding, ...]]:
+    """Every run of each experiment that has any, in order of seeds."""
+    query = _runs().where(col(Run.experiment_hash).in_(experiment_hashes))
+    runs = _standings(session, query.order_by(col(Run.experiment_hash), col(Run.seed)))
+    by_experiment = groupby(runs, key=attrgetter("experiment_hash"))
+    return {experiment_hash: tuple(group) for experiment_hash, group in by_experiment}
 
 
 def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:

@@ -2,11 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 from sqlalchemy import Engine
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from core.errors import InvalidInput
 from core.proposal import Proposal, SubmissionDocument, propose, read_submission
@@ -89,8 +89,25 @@ def find_submission(session: Session, submission_id: str) -> SubmissionRow:
     """
     row = session.get(SubmissionRow, submission_id)
     if row is None:
-        raise NotFound(f"there is no submission {submission_id!r}; ids look like s_4k7m2q5xwp.")
+        raise _unknown(submission_id)
     return row
+
+
+def find_submissions(session: Session, ids: Sequence[str]) -> list[SubmissionRow]:
+    """The submissions of these ids, in their order.
+
+    Raises:
+        NotFound: one of them does not exist.
+    """
+    query = select(SubmissionRow).where(col(SubmissionRow.id).in_(set(ids)))
+    rows = {row.id: row for row in session.exec(query)}
+    if unknown := [submission_id for submission_id in ids if submission_id not in rows]:
+        raise _unknown(unknown[0])
+    return [rows[submission_id] for submission_id in ids]
+
+
+def _unknown(submission_id: str) -> NotFound:
+    return NotFound(f"there is no submission {submission_id!r}; ids look like s_4k7m2q5xwp.")
 
 
 def _of_key(session: Session, key: str, text: bytes) -> SubmissionRow | None:

@@ -41,6 +41,7 @@ FILTERS = {
     "task_title": formatting.task_title,
     "figure": formatting.figure,
     "figure_delta": formatting.figure_delta,
+    "p_value": formatting.p_value,
 }
 
 

@@ -18,6 +18,7 @@ from core.data.tokenizer import Tokenizer
 from core.errors import Diverged
 from core.schema.experiment import TaskName
 from core.schema.result import TaskScore
+from core.schema.right_bits import pack_right
 
 ROW_LENGTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768)
 """Tokens to which rows are filled up; longer rows get the evaluation's sequence length."""
@@ -61,18 +62,20 @@ def score_task(
     """
     candidates = _encode(questions, tokenizer, sequence_length)
     sums = _sums(candidates, log_likelihoods, tokenizer, sequence_length, device, progress)
-    right = right_by_byte = start = 0
+    right = start = 0
+    right_by_byte: list[bool] = []
     for question in questions:
         scores = sums[start : start + len(question.choices)]
         start += len(question.choices)
         num_bytes = [max(1, len(c.removeprefix(" ").encode())) for c in question.choices]
         right += int(np.argmax(scores)) == question.answer
-        right_by_byte += int(np.argmax(scores / num_bytes)) == question.answer
+        right_by_byte.append(int(np.argmax(scores / num_bytes)) == question.answer)
     return TaskScore(
         name=name,
         num_questions=len(questions),
         acc=right / len(questions),
-        acc_norm=right_by_byte / len(questions),
+        acc_norm=sum(right_by_byte) / len(questions),
+        right=pack_right(right_by_byte),
     )
 
 

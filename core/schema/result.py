@@ -5,10 +5,11 @@ import math
 from enum import StrEnum
 from typing import Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, computed_field
+from pydantic import AwareDatetime, ConfigDict, Field, computed_field, model_validator
 
 from core.schema.base import MAX_COUNT, Message
 from core.schema.experiment import TaskName
+from core.schema.right_bits import MAX_RIGHT_CHARACTERS, right_mask
 
 EVALUATION_PROTOCOL = 1
 """Raised whenever the same weights would score differently."""
@@ -114,6 +115,28 @@ class TaskScore(Message):
     """Share of questions whose right answer has the highest summed log-likelihood."""
     acc_norm: float = Field(ge=0.0, le=1.0)
     """The same with log-likelihood divided by the answer's length in bytes."""
+    right: str = Field(default="", max_length=MAX_RIGHT_CHARACTERS)
+    """Which questions `acc_norm` counts, in the order of the data set, as `pack_right` writes them;
+    empty in results from before this was kept."""
+
+    @model_validator(mode="after")
+    def _right_is_acc_norm(self) -> Self:
+        """The bits say the same as the share.
+
+        Raises:
+            ValueError: they are of other questions, or of another number of right ones.
+        """
+        if self.right:
+            try:
+                count = right_mask(self.right, self.num_questions).bit_count()
+            except ValueError as error:
+                raise ValueError(f"right {error}") from error
+            if abs(count / self.num_questions - self.acc_norm) > 1e-9:
+                raise ValueError(
+                    f"right has {count} of {self.num_questions} questions, "
+                    f"but acc_norm is {self.acc_norm}; one must be the share of the other."
+                )
+        return self
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -229,9 +229,9 @@ class AuthorClient(Client):
         path = f"/tracks/{_segment(track)}/nearest"
         return Answer(self._transport.post(path, config))
 
-    def compare(self, a: str, b: str) -> Answer:
-        """Two submissions side by side."""
-        return self._read("/compare", a=a, b=b)
+    def compare(self, ids: Sequence[str]) -> Answer:
+        """Two to six submissions side by side."""
+        return Answer(self._transport.get("/compare", id=ids))
 
     def quota(self, author: str) -> QuotaStatus:
         """What an author has used and has left."""

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
@@ -25,6 +25,8 @@ from runner.errors import (
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Sleep = Callable[[float], None]
+QueryValue = str | int | Sequence[str]
+"""Value of a query's field; several texts are the field several times."""
 
 API = "/api/v1"
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
@@ -76,7 +78,7 @@ class Transport:
         """Close all connections."""
         self._http.close()
 
-    def get(self, path: str, **query: str | int) -> httpx.Response:
+    def get(self, path: str, **query: QueryValue) -> httpx.Response:
         """GET a path below `/api/v1`."""
         return self._call("GET", path, query=query)
 
@@ -120,7 +122,7 @@ class Transport:
         path: str,
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str | int] | None = None,
+        query: Mapping[str, QueryValue] | None = None,
     ) -> httpx.Response:
         return _accepted(self._answer(method, f"{API}{path}", content, headers, query))
 
@@ -130,7 +132,7 @@ class Transport:
         address: str,
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int | Sequence[str]] | None = None,
     ) -> httpx.Response:
         """The answer, once it is none of those that are tried again."""
         deadline = self._clock() + self._retry_seconds
@@ -155,7 +157,7 @@ class Transport:
         address: str,
         content: bytes | Iterable[bytes],
         headers: Mapping[str, str] | None,
-        query: Mapping[str, str | int] | None,
+        query: Mapping[str, QueryValue] | None,
         timeout: httpx.Timeout | None = None,
     ) -> tuple[httpx.Response | None, str]:
         """The answer, if there is one, and what to say if it is not good enough."""

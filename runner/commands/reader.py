@@ -29,23 +29,28 @@ def board(
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A submission's id, or a finished run's folder.")],
-    b: Annotated[str, typer.Argument(help="Another of the same kind.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Two to six ids of submissions, or folders of finished runs."),
+    ],
     as_json: JsonOption = False,
 ) -> None:
-    """Compare two submissions of the server, or two runs of this machine."""
+    """Compare submissions of the server, or runs of this machine, with the first of them."""
+    from core.schema.compared_settings import MAX_COMPARED
     from runner.authoring import open_client
     from runner.runs.comparison import Comparison, compare_folders
     from runner.settings import read_settings
+    from runner.terminal.comparison import print_comparison
     from runner.terminal.console import output_console
-    from runner.terminal.report import print_comparison
 
-    if Path(a).is_dir() or Path(b).is_dir():
-        comparison = compare_folders(Path(a), Path(b))
+    if not 2 <= len(names) <= MAX_COMPARED:
+        raise typer.BadParameter(f"{len(names)} given; from 2 to {MAX_COMPARED} are compared.")
+    if any(Path(name).is_dir() for name in names):
+        comparison = compare_folders([Path(name) for name in names])
         text = comparison.model_dump_json(indent=2)
     else:
         with open_client(read_settings()) as client:
-            answer = client.compare(a, b)
+            answer = client.compare(names)
         text, comparison = answer.text, answer.read(Comparison)
     if as_json:
         typer.echo(text)

@@ -1,81 +1,92 @@
-"""Two runs or submissions side by side."""
+"""Runs or submissions side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from core.schema.overrides import Change, differences
+from core.schema.compared_settings import ComparedSetting, compared_settings
 from core.schema.result import RunResult
-from runner.api.answers import Judgement
+from runner.api.answers import Judgement, Shown
 from runner.errors import NotFound
 from runner.runs.run_folder import RunFolder
 
 
-class Side(BaseModel):
-    """One of the two."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class Side(Shown):
+    """One of them."""
 
     name: str
     """What it is called."""
+    judgement: Judgement | None = None
+    """Whether it is better or worse than the first; None where their losses are not compared."""
 
 
-class Figure(BaseModel):
-    """One figure of both sides."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class Figure(Shown):
+    """One figure of all sides, in their order."""
 
     label: str
     """Name of the figure."""
     quantity: str
     """Kind of number, such as `nats` or `seconds`; decides how it is written."""
-    a: float | None
-    """Value of the first; None if it has none."""
-    b: float | None
-    """Value of the second; None if it has none."""
-    delta: float | None
-    """Second less first; None where a difference would mean nothing."""
+    values: tuple[float | None, ...]
+    """Value of each; None if it has none."""
+    deltas: tuple[float | None, ...]
+    """Each less the first; None of the first, and where a difference would mean nothing."""
 
 
-class Comparison(BaseModel):
-    """The part of the server's answer that is shown; also made from two run folders."""
+class TaskAgreement(Shown):
+    """The questions of a task, by which of the first two got them right."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    a: Side
-    """The first."""
-    b: Side
-    """The second."""
+    task: str
+    """Task."""
+    both: int
+    """Right in both."""
+    only_a: int
+    """Right in the first alone."""
+    only_b: int
+    """Right in the second alone."""
+    neither: int
+    """Right in neither."""
+    p_value: float
+    """McNemar's exact test."""
     notice: str
-    """Why there are no differences; empty if there are."""
-    changes: tuple[Change, ...]
-    """Settings that differ; `before` is the first's value, `after` the second's."""
+    """Why nothing was counted; empty if it was."""
+
+
+class Comparison(Shown):
+    """The part of the server's answer that is shown; also made from run folders."""
+
+    sides: tuple[Side, ...]
+    """In the order asked for."""
+    notice: str
+    """Why some have no differences; empty if all have."""
+    settings: tuple[ComparedSetting, ...]
+    """Settings that differ."""
     figures: tuple[Figure, ...]
-    """The figures of both."""
-    judgement: Judgement | None = None
-    """Whether the second is better or worse; None where their losses are not compared."""
+    """The figures of all."""
+    agreement: tuple[TaskAgreement, ...] = ()
+    """Question by question, of the first two; none of run folders."""
 
 
-def compare_folders(a: Path, b: Path) -> Comparison:
-    """Compare two finished local runs; a checkpoint stands for the run that it is of.
+def compare_folders(paths: Sequence[Path]) -> Comparison:
+    """Compare finished local runs; a checkpoint stands for the run that it is of.
 
     Raises:
         NotFound: one is not a run folder, or its run has no result.
     """
-    folder_a, folder_b = run_folder_of(a), run_folder_of(b)
-    result_a, result_b = _result(folder_a), _result(folder_b)
-    spec_a, spec_b = folder_a.spec(), folder_b.spec()
-    same = result_a.provenance.data.comparability_key(
-        spec_a.track, spec_a.track_version
-    ) == result_b.provenance.data.comparability_key(spec_b.track, spec_b.track_version)
-    notice = "Measured on different data or by different rules, so there are no differences."
+    folders = [run_folder_of(path) for path in paths]
+    results = [_result(folder) for folder in folders]
+    specs = [folder.spec() for folder in folders]
+    keys = [
+        result.provenance.data.comparability_key(spec.track, spec.track_version)
+        for result, spec in zip(results, specs, strict=True)
+    ]
+    same = [key == keys[0] for key in keys]
+    notice = "Measured on different data or by different rules, so there are no differences: "
+    apart = [str(path) for path, is_same in zip(paths, same, strict=True) if not is_same]
     return Comparison(
-        a=Side(name=str(a)),
-        b=Side(name=str(b)),
-        notice="" if same else notice,
-        changes=differences(spec_a.experiment, spec_b.experiment),
-        figures=tuple(compared_figures(result_a, result_b, same)),
+        sides=tuple(Side(name=str(path)) for path in paths),
+        notice="" if all(same) else f"{notice}{', '.join(apart)}.",
+        settings=compared_settings([spec.experiment for spec in specs]),
+        figures=tuple(compared_figures(results, same)),
     )
 
 
@@ -95,20 +106,24 @@ def _result(folder: RunFolder) -> RunResult:
     return result
 
 
-def compared_figures(a: RunResult, b: RunResult, comparable: bool) -> Iterator[Figure]:
-    """What two runs measured, with differences where they are comparable and mean something."""
+def compared_figures(results: Sequence[RunResult], comparable: Sequence[bool]) -> Iterator[Figure]:
+    """What runs measured, with differences where they mean something.
+
+    Args:
+        comparable: whether each has the data and the rules of the first.
+    """
+    never = [False] * len(results)
     for label, quantity, attribute, has_delta in FIGURES:
-        left, right = float(getattr(a, attribute)), float(getattr(b, attribute))
-        yield _figure(label, quantity, left, right, comparable and has_delta)
-    times_a, times_b = a.timing, b.timing
-    yield _figure(
-        "Training time", "seconds", times_a.train_seconds, times_b.train_seconds, has_delta=False
-    )
-    tasks_b = {task.name: task for task in b.tasks}
-    for task in a.tasks:
-        if other := tasks_b.get(task.name):
-            label = f"{task.name} acc_norm"
-            yield _figure(label, "share", task.acc_norm, other.acc_norm, comparable)
+        values = [float(getattr(result, attribute)) for result in results]
+        yield _figure(label, quantity, values, comparable if has_delta else never)
+    times = [result.timing.train_seconds for result in results]
+    yield _figure("Training time", "seconds", times, never)
+    for task in results[0].tasks:
+        found = [
+            next((one.acc_norm for one in result.tasks if one.name == task.name), None)
+            for result in results
+        ]
+        yield _figure(f"{task.name} acc_norm", "share", found, comparable)
 
 
 FIGURES = (
@@ -125,5 +140,12 @@ FIGURES = (
 """Label, kind, attribute of `RunResult`, and whether a difference means something."""
 
 
-def _figure(label: str, quantity: str, a: float, b: float, has_delta: bool) -> Figure:
-    return Figure(label=label, quantity=quantity, a=a, b=b, delta=b - a if has_delta else None)
+def _figure(
+    label: str, quantity: str, values: Sequence[float | None], comparable: Sequence[bool]
+) -> Figure:
+    first = values[0]
+    others = (
+        value - first if is_comparable and value is not None and first is not None else None
+        for value, is_comparable in zip(values[1:], comparable[1:], strict=True)
+    )
+    return Figure(label=label, quantity=quantity, values=tuple(values), deltas=(None, *others))

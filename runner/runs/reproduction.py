@@ -46,7 +46,7 @@ class Reproduction(Message):
     circumstances: tuple[Difference, ...] = ()
     """Code, packages and machine that differ."""
     figures: tuple[Figure, ...] = ()
-    """What both measured, the server's run as a; none where the data differ."""
+    """What both measured, the server's run first; none where the data differ."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -82,7 +82,7 @@ def reproduce_run(
     ours = train_here(run, folder, environment, display, train, processes)
     after = _reproduction(spec, status, ours.provenance.data)
     circumstances = tuple(_circumstances(theirs.provenance, ours.provenance))
-    figures = tuple(compared_figures(theirs, ours, after.same_data))
+    figures = tuple(compared_figures([theirs, ours], [True, after.same_data]))
     return after.model_copy(update={"circumstances": circumstances, "figures": figures})
 
 

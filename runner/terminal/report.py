@@ -1,4 +1,4 @@
-"""What commands print: results, estimates and comparisons as tables."""
+"""What commands print: results and estimates as tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from core.schema.job import JobState, RunStatus, SubmissionReceipt
 from core.schema.overrides import Change
 from core.schema.result import RunResult, TaskScore, Verification
 from runner.errors import RunFailed
-from runner.runs.comparison import Comparison
 from runner.terminal.figures import (
     write_bytes,
     write_dollars,
@@ -28,7 +27,6 @@ from runner.terminal.figures import (
 )
 from runner.terminal.forecast import forecast_rows
 from runner.terminal.quota import quota_rows
-from runner.terminal.verdict import compared_sentence
 
 if TYPE_CHECKING:
     # The class comes with torch, which printing does not need.
@@ -198,32 +196,3 @@ def print_last_lines(console: Console, status: RunStatus) -> None:
     console.print(f"The last {f'{num} lines' if num > 1 else 'line'} of its log:")
     for line in status.last_lines:
         console.out(line, highlight=False)
-
-
-def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Settings that differ, then figures, then whether one is better."""
-    left, right = escape(comparison.a.name), escape(comparison.b.name)
-    settings = Table("setting", left, right, title="Settings that differ")
-    for change in comparison.changes:
-        before, after = write_setting(change.before), write_setting(change.after)
-        settings.add_row(change.path, escape(before), escape(after))
-    if comparison.changes:
-        console.print(settings)
-    else:
-        console.print("No setting differs.")
-    figures = Table("figure", left, right, "difference", title="Figures")
-    for figure in comparison.figures:
-        figures.add_row(
-            figure.label,
-            write_quantity(figure.quantity, figure.a),
-            write_quantity(figure.quantity, figure.b),
-            write_quantity(figure.quantity, figure.delta, signed=True)
-            if figure.delta is not None
-            else "",
-        )
-    console.print(figures)
-    if comparison.judgement is not None:
-        names = comparison.a.name, comparison.b.name
-        console.print(escape(compared_sentence(*names, comparison.judgement)))
-    if comparison.notice:
-        console.print(escape(comparison.notice))

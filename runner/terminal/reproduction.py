@@ -30,9 +30,8 @@ def print_reproduction(console: Console, reproduction: Reproduction) -> None:
     for figure in reproduction.figures:
         table.add_row(
             figure.label,
-            write_quantity(figure.quantity, figure.a),
-            write_quantity(figure.quantity, figure.b),
-            write_difference(figure.delta),
+            *(write_quantity(figure.quantity, value) for value in figure.values),
+            write_difference(figure.deltas[1]),
         )
     console.print(table)
 

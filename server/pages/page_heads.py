@@ -3,6 +3,8 @@
 Addresses of other pages are absolute where those who read them have only the head.
 """
 
+from server.comparison.compare import Comparison
+from server.comparison.sides import ComparedSide
 from server.formatting import delta, interval, loss
 from server.pages.compare import ComparePage
 from server.pages.head import PLAIN, Alternate, Head, Picture, Preview
@@ -63,18 +65,26 @@ def submission_head(page: SubmissionPage, base_url: str) -> Head:
 
 def compare_head(page: ComparePage, base_url: str) -> Head:
     """That of a comparison; the form that asks for one tells nothing."""
-    both = page.comparison
-    if both is None:
+    compared = page.comparison
+    if compared is None:
         return PLAIN
-    said = both.notice
-    if (judged := both.judgement) is not None:
-        verdict = "unresolved" if judged.verdict is Verdict.UNRESOLVED else f"is {judged.verdict}"
-        said = f"{both.b.name} against {both.a.name}: {verdict}, {delta(judged.delta)} nats, "
-        said += f"99 % interval {interval(judged.low, judged.high)}."
-    count = len(both.changes)
-    said = f"{said} {count} setting{'' if count == 1 else 's'} differ{'s' if count == 1 else ''}."
-    url = f"{base_url}/compare?a={both.a.submission_id}&b={both.b.submission_id}"
-    return Head(preview=Preview(title=page.title, description=_shortened(said.strip()), url=url))
+    said = [compared.notice, *(_judged_in_words(compared, side) for side in compared.sides)]
+    count = len(compared.settings)
+    said.append(f"{count} setting{'' if count == 1 else 's'} differ{'s' if count == 1 else ''}.")
+    description = _shortened(" ".join(one for one in said if one))
+    url = f"{base_url}{page.url}"
+    return Head(preview=Preview(title=page.title, description=description, url=url))
+
+
+def _judged_in_words(compared: Comparison, side: ComparedSide) -> str:
+    """The verdict on a side against the first; empty without one."""
+    if (judged := side.judgement) is None:
+        return ""
+    verdict = "unresolved" if judged.verdict is Verdict.UNRESOLVED else f"is {judged.verdict}"
+    return (
+        f"{side.name} against {compared.sides[0].name}: {verdict}, {delta(judged.delta)} nats, "
+        f"99 % interval {interval(judged.low, judged.high)}."
+    )
 
 
 def _board_in_words(page: TrackPage) -> str:

@@ -61,10 +61,8 @@ class TrackPage(Page):
     """The baseline, where it has a result, and then the rows of the page."""
     bars: Mapping[str, IntervalBar | None]
     """The interval of each row, by its experiment, on one scale."""
-    preselected_a: str | None
-    """Submission that the form for a comparison starts with on side A."""
-    preselected_b: str | None
-    """The same on side B; None unless there are two to compare."""
+    can_compare: bool
+    """Whether there are two submissions to compare."""
 
 
 def track_page(
@@ -77,7 +75,6 @@ def track_page(
     """
     board = leaderboard(session, track, query)
     rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
-    choices = [row.submission_id for row in rows if row.submission_id]
     path = f"/tracks/{track.rules.name}"
     history = board_history(session, track, board.key)
     return TrackPage(
@@ -105,8 +102,7 @@ def track_page(
                 strict=True,
             )
         ),
-        preselected_a=choices[0] if len(choices) > 1 else None,
-        preselected_b=choices[1] if len(choices) > 1 else None,
+        can_compare=sum(bool(row.submission_id) for row in rows) > 1,
     )
 
 

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 
 from server.board.history import BoardHistory, board_history
 from server.board.query import BoardQuery
-from server.comparison import Comparison, compare
+from server.comparison.compare import Comparison, compare
+from server.comparison.query import CompareQuery
 from server.curves import SubmissionCurves, submission_curves
 from server.dependencies import ReadSession, Tracks
 from server.error_answers import documented
@@ -37,9 +38,11 @@ def get_history(
 
 
 @router.get("/compare", responses=documented(404))
-def get_comparison(a: str, b: str, session: ReadSession, tracks: Tracks) -> Comparison:
-    """The settings and figures in which two submissions differ."""
-    return compare(session, tracks, a, b)
+def get_comparison(
+    session: ReadSession, tracks: Tracks, query: Annotated[CompareQuery, Query()]
+) -> Comparison:
+    """The settings, figures and answers in which two to six submissions differ."""
+    return compare(session, tracks, query.compared())
 
 
 @router.get("/submissions/{submission_id}/curves", responses=documented(404))

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from server.authors.listing import SortKey
 from server.board.columns import BoardPageQuery
+from server.comparison.query import CompareQuery
 from server.dependencies import PageNumber, ReadSession, Settings, Tracks
 from server.pages.about import about_page
 from server.pages.author import author_page, authors_page
@@ -119,11 +120,10 @@ def show_comparison(
     tracks: Tracks,
     settings: Settings,
     viewer: PageViewer,
-    a: str = "",
-    b: str = "",
+    query: Annotated[CompareQuery, Query()],
 ) -> HTMLResponse:
-    """Two submissions side by side."""
-    page = compare_page(session, tracks, a.strip(), b.strip())
+    """Two to six submissions side by side."""
+    page = compare_page(session, tracks, query.asked())
     return render("compare.html", page, viewer, head=compare_head(page, settings.base_url))
 
 

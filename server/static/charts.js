@@ -1,4 +1,4 @@
-// Draws the curves of one or two submissions with uPlot. An element with data-curves names the
+// Draws the curves of one to six submissions with uPlot. An element with data-curves names the
 // JSON to fetch (addresses with a space between), or, where it names none, has it in data blocks, as
 // in exported pages; each figure in it names its metrics.
 "use strict";
@@ -8,6 +8,7 @@
   const HEIGHT = 220;
   const RENEW_MILLISECONDS = 6000;
   const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3], [1, 2]];
+  const LETTERS = "ABCDEF";
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -31,7 +32,7 @@
     return `${+value.toFixed(1)} s`;
   };
 
-  // One line for each run, in a colour of its own; of two submissions, in the colour of its
+  // One line for each run, in a colour of its own; of several submissions, in the colour of its
   // side. A figure of two metrics shows the first run alone: the seed does not change them.
   const linesOf = (submissions, metrics) => {
     const sides = submissions.length > 1;
@@ -45,7 +46,7 @@
             const what = metrics.length > 1 ? ["Muon", "AdamW"][place] : `seed ${run.seed}`;
             return {
               series,
-              label: sides ? `${"AB"[side]}, ${what}` : what,
+              label: sides ? `${LETTERS[side]}, ${what}` : what,
               color: css(`--series-${((sides ? side : index) % PALETTE) + 1}`),
               dash: DASHES[(metrics.length > 1 ? place : sides ? index : 0) % DASHES.length],
             };
@@ -69,7 +70,10 @@
     return column;
   };
 
-  const optionsOf = (figure, lines, axis, width) => {
+  // The cursor of one figure moves those of all others to the same step, or time. Zooming does not.
+  const together = (key) => ({ key, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } });
+
+  const optionsOf = (figure, lines, axis, width, key) => {
     const unit = figure.dataset.unit;
     const grid = { stroke: css("--line-soft"), width: 1 };
     const common = { stroke: css("--muted"), grid, ticks: { stroke: css("--line"), width: 1 }, font: `11px ${css("--sans")}` };
@@ -78,7 +82,7 @@
       width,
       height: HEIGHT,
       scales: { x: { time: false } },
-      cursor: { dataIdx: nearest, points: { size: 6 }, drag: { x: true, y: false } },
+      cursor: { y: false, dataIdx: nearest, points: { size: 6 }, drag: { x: true, y: false }, sync: together(key) },
       legend: { markers: { width: 0, fill: (_, index) => lines[index - 1]?.color } },
       axes: [
         { ...common, label: isTime ? "training time" : "optimizer steps", labelFont: common.font, labelSize: 18, size: 30,
@@ -104,15 +108,16 @@
     const move = (event) => {
       const box = chart.over.getBoundingClientRect();
       const touch = event.touches[0];
-      chart.setCursor({ left: touch.clientX - box.left, top: touch.clientY - box.top });
+      chart.setCursor({ left: touch.clientX - box.left, top: touch.clientY - box.top }, true, true);
     };
     chart.over.addEventListener("touchstart", move, { passive: true });
     chart.over.addEventListener("touchmove", move, { passive: true });
   };
 
   class Figure {
-    constructor(element) {
+    constructor(element, key) {
       this.element = element;
+      this.key = key;
       this.metrics = element.dataset.metrics.split(" ");
       this.plot = document.createElement("div");
       this.plot.className = "plot";
@@ -133,7 +138,7 @@
         this.chart.setData(table, !this.isZoomed());
       } else {
         this.chart?.destroy();
-        this.chart = new uPlot(optionsOf(this.element, lines, axis, this.plot.clientWidth || 300), table, this.plot);
+        this.chart = new uPlot(optionsOf(this.element, lines, axis, this.plot.clientWidth || 300, this.key), table, this.plot);
         followFinger(this.chart);
         this.shape = shape;
       }
@@ -162,7 +167,7 @@
     const blocks = [...element.querySelectorAll("script[type='application/json']")];
     const message = element.querySelector(".chart-message");
     const axisSwitch = element.querySelector(".axis-switch");
-    const figures = [...element.querySelectorAll("figure")].map((figure) => new Figure(figure));
+    const figures = [...element.querySelectorAll("figure")].map((figure) => new Figure(figure, urls[0]));
     let submissions = [];
 
     const draw = (anew) => {

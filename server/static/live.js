@@ -1,6 +1,6 @@
 // Renews a page while something on it is going on: fetches the same address and brings the
 // regions marked with data-live up to date in place, so that scroll position, focus, open
-// details, chosen radio buttons and selected text stay. The page stops by itself once the
+// details, checked boxes and selected text stay. The page stops by itself once the
 // server no longer asks for renewal with data-renew-seconds on the body.
 "use strict";
 
@@ -71,20 +71,10 @@
     while (before.childNodes.length > wanted.length) before.lastChild.remove();
   };
 
-  // What the reader has chosen counts, not what the page starts with: a radio button that
-  // arrives checked would take the choice away from the others of its group.
-  const keepChoices = (page) => {
-    const chosen = new Map([...document.querySelectorAll("input[type=radio]:checked")].map((radio) => [radio.name, radio.value]));
-    for (const radio of page.querySelectorAll("input[type=radio]")) {
-      if (chosen.has(radio.name)) radio.toggleAttribute("checked", chosen.get(radio.name) === radio.value);
-    }
-  };
-
   const renew = async () => {
     const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    keepChoices(page);
     const focused = document.activeElement;
     for (const region of document.querySelectorAll("[data-live]")) {
       const fresh = page.querySelector(`[data-live="${region.dataset.live}"]`);

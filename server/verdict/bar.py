@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from server.verdict.judge import Judgement
 from server.verdict.view import ExperimentVerdict
 
 WIDTH = 100.0
@@ -19,7 +20,9 @@ class IntervalBar:
     """Place of the difference itself."""
 
 
-def interval_bars(verdicts: Iterable[ExperimentVerdict | None]) -> tuple[IntervalBar | None, ...]:
+def interval_bars(
+    verdicts: Iterable[ExperimentVerdict | Judgement | None],
+) -> tuple[IntervalBar | None, ...]:
     """One bar for each verdict, all on one scale; None where there is none.
 
     The scale covers the largest difference, and intervals as far as they are not wider than
@@ -32,7 +35,7 @@ def interval_bars(verdicts: Iterable[ExperimentVerdict | None]) -> tuple[Interva
     return tuple(None if verdict is None else _bar(verdict, reach) for verdict in found)
 
 
-def _bar(verdict: ExperimentVerdict, reach: float) -> IntervalBar:
+def _bar(verdict: ExperimentVerdict | Judgement, reach: float) -> IntervalBar:
     left, right, point = (
         _place(value, reach) for value in (verdict.low, verdict.high, verdict.delta)
     )

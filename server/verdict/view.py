@@ -164,6 +164,12 @@ def withdrawal_of(session: Session, submission_id: str) -> WithdrawnNote | None:
     return _note(row) if row else None
 
 
+def withdrawals_of(session: Session, ids: Collection[str]) -> dict[str, WithdrawnNote]:
+    """Why each of these submissions was withdrawn, of those that were."""
+    query = select(Withdrawal).where(col(Withdrawal.submission_id).in_(ids))
+    return {row.submission_id: _note(row) for row in session.exec(query)}
+
+
 def _note(row: Withdrawal) -> WithdrawnNote:
     return WithdrawnNote(reason=row.reason, requested_by=row.requested_by, at=row.created_at)
 

@@ -72,13 +72,29 @@ def test_comparison_draws_both_sides(board: Board, page: Page) -> None:
     expect(legend).to_contain_text("B, seed 1000")
 
 
+def test_hovering_over_one_figure_reads_all_of_them(board: Board, page: Page) -> None:
+    ids = [finished(board, name, loss) for name, loss in (("P", 2.0), ("Q", 1.9), ("R", 1.8))]
+    page.goto("/compare?" + "&".join(f"id={one}" for one in ids))
+    over = page.locator("figure", has_text="Training loss").locator(".u-over")
+    box = over.bounding_box()
+    assert box is not None
+    over.hover(position={"x": box["width"] - 2, "y": box["height"] / 2})
+    legend = page.locator("figure", has_text="Validation loss").locator(".u-legend")
+    # Last points: 9 × loss / 10 + 0.1.
+    for letter, value in (("A", "1.9000"), ("B", "1.8100"), ("C", "1.7200")):
+        entry = legend.locator(".u-series", has_text=f"{letter}, seed 1000")
+        expect(entry).to_contain_text(value)
+    over.hover(position={"x": 2, "y": box["height"] / 2})
+    expect(legend.locator(".u-series").first).to_contain_text("25")
+
+
 def test_two_rows_of_the_board_lead_to_their_comparison(board: Board, page: Page) -> None:
     finished(board, "Row one")
-    finished(board, "Row two")
+    finished(board, "Row two", 2.1)
     page.goto("/tracks/debug")
-    page.get_by_label("A: Row one", exact=True).check()
-    page.get_by_label("B: Row two", exact=True).check()
-    page.get_by_role("button", name="Compare A with B").click()
+    page.get_by_label("Compare Row one", exact=True).check()
+    page.get_by_label("Compare Row two", exact=True).check()
+    page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Row one and Row two")
 
 
@@ -91,17 +107,17 @@ def test_running_page_renews_itself_and_keeps_what_the_reader_did(board: Board, 
     row = page.get_by_role("row", name="Under way")
     expect(row).to_contain_text("training, 10 of 250")
     page.get_by_text("Rules of this track").click()
-    page.get_by_label("B: Chosen", exact=True).check()
-    page.get_by_label("A: Other choice", exact=True).focus()
+    page.get_by_label("Compare Chosen", exact=True).check()
+    page.get_by_label("Compare Other choice", exact=True).focus()
     factories.heartbeat(board, offer, completed=200)
     expect(row).to_contain_text("training, 200 of 250", timeout=8000)
     factories.finish(board, offer, 0.5)
     ranked = page.get_by_role("region", name="Ranking").get_by_role("row", name="Under way")
     expect(ranked).to_contain_text("0.5000", timeout=8000)
-    expect(page.get_by_label("B: Chosen", exact=True)).to_be_checked()
+    expect(page.get_by_label("Compare Chosen", exact=True)).to_be_checked()
     expect(page.locator("details.rules")).to_have_attribute("open", "")
     focused = page.evaluate("document.activeElement.parentElement.textContent")
-    assert focused == "A: Other choice"
+    assert focused == "Compare Other choice"
     # Nothing is under way any more, so the page has stopped asking.
     expect(page.locator("#live-sign")).to_be_hidden()
     assert receipt.submission_id in ranked.inner_html()
@@ -171,12 +187,15 @@ def test_without_javascript_losses_are_a_table(
     board: Board, browser: Browser, server_url: str
 ) -> None:
     submission = finished(board, "Plain")
+    finished(board, "Plain as well")
     context = browser.new_context(base_url=server_url, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"/submissions/{submission}")
     expect(page.get_by_role("region", name="Validation loss by step")).to_contain_text("1.9000")
     page.goto("/tracks/debug")
-    page.get_by_role("button", name="Compare A with B").click()
+    page.get_by_label("Compare Plain", exact=True).check()
+    page.get_by_label("Compare Plain as well", exact=True).check()
+    page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_role("heading", name="Settings that differ")).to_be_visible()
     context.close()
 

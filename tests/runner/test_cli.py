@@ -198,8 +198,15 @@ def test_two_run_folders_are_compared_here(tmp_path):
     assert ended.exit_code == ExitCode.OK
     assert "-0.5000" in ended.stdout
     figures = json.loads(call("compare", tmp_path / "a", tmp_path / "b", "--json").stdout)
-    assert figures["figures"][0]["delta"] == -0.5
+    assert figures["figures"][0]["deltas"] == [None, -0.5]
     assert call("compare", tmp_path / "a", tmp_path / "c").exit_code == ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_one_run_or_seven_are_not_compared(count):
+    ended = call("compare", *["s_1"] * count)
+    assert ended.exit_code == 2
+    assert f"{count} given; from 2 to 6 are compared" in ended.stderr
 
 
 def test_a_folder_of_another_run_is_not_trained_in(tmp_path):

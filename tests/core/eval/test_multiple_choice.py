@@ -14,6 +14,7 @@ from core.eval import multiple_choice
 from core.eval.multiple_choice import score_task
 from core.schema.mirror import Mirror
 from core.schema.result import TaskScore
+from core.schema.right_bits import pack_right
 
 CPU = torch.device("cpu")
 LENGTH = 128
@@ -112,6 +113,31 @@ def test_the_first_of_equal_choices_wins():
     questions = [Question("a", (" x", " y"), 0), Question("a", (" x", " y"), 1)]
     result = score(questions, one_nat_each)
     assert (result.acc, result.acc_norm) == (0.5, 0.5)
+
+
+def test_a_score_keeps_which_questions_acc_norm_counts_in_their_order():
+    # The first choice always wins; lengths differ, so that batches have another order.
+    answers = [0, 1, 0, 0, 1, 1, 1, 0, 1, 0]
+    sizes = [90, 2, 40, 3, 100, 1, 60, 5, 70, 2]
+    questions = [
+        Question("a" * size, (" x", " y"), answer)
+        for size, answer in zip(sizes, answers, strict=True)
+    ]
+    result = score(questions, one_nat_each)
+    assert result.right == pack_right([answer == 0 for answer in answers])
+    assert result.acc_norm == 0.5
+
+
+def test_the_debug_tracks_questions_are_kept_one_by_one():
+    model = TinyCausalModel()
+    questions = World(0).questions()[:50]
+    together = score_task("synthetic_world", questions, SYNTHETIC, model, LENGTH, CPU, ignore)
+    alone = [
+        score_task("synthetic_world", [one], SYNTHETIC, model, LENGTH, CPU, ignore).acc_norm == 1.0
+        for one in questions
+    ]
+    assert together.right == pack_right(alone)
+    assert 0 < sum(alone) < 50
 
 
 def test_spaces_at_the_end_of_the_context_go_to_the_choice():

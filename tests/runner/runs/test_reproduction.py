@@ -94,7 +94,7 @@ def test_on_the_same_machine_every_difference_is_zero(reproduce, spec, theirs, t
     assert ended.exit_code == ExitCode.OK, ended.stderr
     answer = json.loads(ended.stdout)
     assert (answer["same_data"], answer["data"], answer["circumstances"]) == (True, [], [])
-    deltas = {figure["label"]: figure["delta"] for figure in answer["figures"]}
+    deltas = {figure["label"]: figure["deltas"][1] for figure in answer["figures"]}
     del deltas["Peak memory"]
     assert {label for label, delta in deltas.items() if delta is None} == {
         "Tokens per second",

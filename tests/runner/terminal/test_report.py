@@ -6,10 +6,8 @@ import pytest
 from rich.console import Console
 
 from core.estimate.cost import Estimate
-from runner.runs.comparison import Comparison
 from runner.terminal.report import (
     estimate_rows,
-    print_comparison,
     print_last_lines,
     result_rows,
     status_rows,
@@ -34,21 +32,6 @@ def test_a_run_that_nobody_submitted_goes_by_its_name():
 def test_a_run_says_if_no_trusted_worker_stands_behind_it(verification, said):
     rows = dict(status_rows(examples.status(verification=verification)))
     assert rows.get("verification") == said
-
-
-def test_a_comparison_ends_with_whether_one_is_better():
-    stream = io.StringIO()
-    comparison = {
-        "a": {"name": "Old"},
-        "b": {"name": "[b]New"},
-        "notice": "",
-        "changes": [],
-        "figures": [],
-        "judgement": examples.verdict(),
-    }
-    print_comparison(Console(file=stream, width=160), Comparison.model_validate(comparison))
-    last = stream.getvalue().splitlines()[-1]
-    assert last == "[b]New is better than Old: -0.0123 nats [-0.0200, -0.0046], 3 runs against 5."
 
 
 def test_task_scores_come_with_their_standard_error():

@@ -84,7 +84,7 @@ def test_a_comparison_is_previewed_with_its_verdict(client: TestClient, better: 
     other = submit_and_finish(client, "Worse", RELU, 2.5).submission_id
     meta = head_of(client, f"/compare?a={better}&b={other}").meta
     assert meta["og:title"] == "QK-norm and Worse"
-    assert meta["og:url"] == f"{BASE}/compare?a={better}&b={other}"
+    assert meta["og:url"] == f"{BASE}/compare?id={better}&id={other}"
     assert meta["og:description"].startswith("Worse against QK-norm: is worse, ▲ +1.0000 nats")
     assert meta["og:description"].endswith("2 settings differ.")
 

@@ -15,13 +15,13 @@ def test_baseline_row_is_the_first(client: TestClient, session: Session) -> None
     submit_and_finish(client, "Baseline", val_loss=2.0)
     page = track_page(session, load_tracks()["debug"], utc_now())
     assert [row.name for row in page.rows] == ["Baseline", "Better"]
-    assert (page.preselected_a, page.preselected_b) == tuple(row.submission_id for row in page.rows)
+    assert page.can_compare
 
 
 def test_one_row_offers_no_comparison(client: TestClient, session: Session) -> None:
     submit_and_finish(client, "Alone", RELU)
     page = track_page(session, load_tracks()["debug"], utc_now())
-    assert (page.preselected_a, page.preselected_b) == (None, None)
+    assert not page.can_compare
 
 
 def test_page_is_live_while_anything_is_queued(client: TestClient, session: Session) -> None:

@@ -40,14 +40,27 @@ def test_unknown_track_key_and_submission_are_404_with_a_reason(client: TestClie
 def test_comparison_needs_both_sides(client: TestClient) -> None:
     response = client.get(f"{API}/compare?a=s_one")
     assert response.status_code == 422
-    assert response.json()["problems"][0]["path"] == "b"
+    assert response.json()["problems"][0]["path"] == "id"
+    assert "names 1 of the 2 to 6" in response.json()["message"]
+
+
+def test_seven_are_too_many_for_a_comparison(client: TestClient) -> None:
+    address = "/compare?" + "&".join(f"id=s_{number}" for number in range(7))
+    response = client.get(f"{API}{address}")
+    assert response.status_code == 422
+    assert "names 7 submissions; at most 6" in response.json()["message"]
+    page = client.get(address, headers={"Accept": "text/html"})
+    assert page.status_code == 422
+    assert "names 7 submissions; at most 6" in page.text
 
 
 def test_comparison_and_curves_answer_for_known_submissions(client: TestClient) -> None:
     a = submit_and_finish(client, "Baseline").submission_id
     b = submit_and_finish(client, "Better", RELU).submission_id
     comparison = client.get(f"{API}/compare?a={a}&b={b}").json()
-    assert [change["path"] for change in comparison["changes"]] == ["model.feed_forward.activation"]
+    assert [row["path"] for row in comparison["settings"]] == ["model.feed_forward.activation"]
+    assert client.get(f"{API}/compare", params={"id": [a, b]}).json() == comparison
+    assert client.get(f"{API}/compare", params={"a": a, "id": b}).json() == comparison
     curves = client.get(f"{API}/submissions/{b}/curves").json()
     assert {series["metric"] for series in curves["runs"][0]["series"]} >= {
         "train_loss",

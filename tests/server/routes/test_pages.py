@@ -75,9 +75,9 @@ def test_compare_form_works_without_script(client: TestClient) -> None:
     b = submit_and_finish(client, "Other", RELU).submission_id
     html = client.get("/tracks/debug").text
     assert '<form id="compare" class="compare-form" action="/compare" method="get">' in html
-    chosen = re.findall(r'form="compare" name="(\w)" value="(\w+)" checked', html)
-    assert chosen == [("a", a), ("b", b)]
-    compared = text_of(client.get("/compare", params={"a": a, "b": b}).text)
+    offered = re.findall(r'type="checkbox" form="compare" name="(\w+)" value="(\w+)"', html)
+    assert offered == [("id", a), ("id", b)]
+    compared = text_of(client.get("/compare", params={"id": [a, b]}).text)
     assert "model.feed_forward.activation silu squared_relu" in compared
 
 
