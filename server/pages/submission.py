@@ -27,6 +27,7 @@ from server.standing import RunStanding, experiment_runs
 from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
 from server.verdict.bar import IntervalBar, interval_bars
+from server.verdict.strip import LossStrip, loss_strip
 from server.verdict.view import (
     ExperimentVerdict,
     WithdrawnNote,
@@ -52,6 +53,8 @@ class KeyedResult:
     """Against the baseline; None for the baseline, and while there is none."""
     bar: IntervalBar | None
     """Its interval."""
+    strip: LossStrip | None
+    """The losses of both; None without a baseline and for the baseline."""
     pending: str
     """Why there is no verdict."""
 
@@ -239,7 +242,8 @@ def _results(
         for run in experiment_runs(session, baseline_hash(track))
         if run.verification is not Verification.UNVERIFIED
     ]
-    baseline = _by_key(counted)
+    baseline, baseline_losses = _by_key(counted), _losses(counted)
+    losses = _losses(runs)
     unverified = {
         run.comparability_key
         for run in runs
@@ -260,6 +264,9 @@ def _results(
                 delta=result.val_loss - base.val_loss if base and not is_baseline else None,
                 verdict=verdict,
                 bar=interval_bars([verdict])[0],
+                strip=loss_strip(losses[key], baseline_losses[key], verdict)
+                if base and not is_baseline
+                else None,
                 pending="" if is_baseline else verdicts.pending,
             )
         )
@@ -275,3 +282,13 @@ def _by_key(runs: Sequence[RunStanding]) -> dict[str, PooledResult]:
             one = MeasuredRun(run.result, run.cost_usd)
             measured.setdefault(run.comparability_key, []).append(one)
     return {key: pool(group) for key, group in measured.items()}
+
+
+def _losses(runs: Sequence[RunStanding]) -> dict[str, dict[int, float]]:
+    """Losses by key and seed, as verdicts count them: a seed that ran again counts once."""
+    losses: dict[str, dict[int, float]] = {}
+    for run in sorted(runs, key=lambda run: (run.seed, run.finished_at or run.created_at)):
+        if not run.held_reason and run.result and run.comparability_key:
+            by_seed = losses.setdefault(run.comparability_key, {})
+            by_seed.setdefault(run.seed, run.result.val_loss)
+    return losses
