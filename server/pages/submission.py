@@ -17,7 +17,9 @@ from server.curves import has_points, validation_losses
 from server.experiments import stored_config
 from server.idle.contributions import Contributions, submission_contributions
 from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
+from server.ledger.histories import submission_history
 from server.memory.nearest import NearExperiment, nearest_experiments
+from server.pages.ledger_lines import LedgerLine, ledger_lines
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.run_log import SHOWN_LINES, log_tail
@@ -127,6 +129,8 @@ class SubmissionPage(Page):
     validation: ValidationTable
     log: tuple[str, ...]
     """The last lines of this submission's run."""
+    ledger: tuple[LedgerLine, ...]
+    """What was entered of it, the newest first."""
     contributions: tuple[Contributions, ...]
     """What each setting contributes, where the experiment was taken apart."""
     lineage: tuple[Step, ...]
@@ -185,6 +189,7 @@ def submission_page(
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),
         log=log_tail(session, submission.run_id, SHOWN_LINES),
+        ledger=ledger_lines(submission_history(session, submission).entries),
         contributions=submission_contributions(session, submission),
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),

@@ -193,3 +193,19 @@ def test_the_losses_behind_a_verdict_are_points(client: TestClient, session: Ses
     assert "Baseline: 5 runs, mean 2.0000." in figure
     assert f'href="/submissions/{baseline}#runs"' in figure
     assert 'class="strip"' not in client.get(f"/submissions/{baseline}").text
+
+
+def test_ledger_and_the_command_that_trains_again_are_on_the_page(
+    client: TestClient, session: Session
+) -> None:
+    receipt = submit_and_finish(client, "Mine", RELU, 1.95)
+    waiting = submit(client, "Waits", RELU)
+    told = [
+        (line.kind.value, dict(line.told))
+        for line in page_of(session, receipt.submission_id).ledger
+    ]
+    assert ("job", "succeeded") in [(kind, contents.get("state")) for kind, contents in told]
+    html = client.get(f"/submissions/{receipt.submission_id}").text
+    assert f"runner reproduce {receipt.run_id}<" in html
+    assert f"runner reproduce {waiting.run_id}" not in html
+    assert f'href="/api/v1/submissions/{receipt.submission_id}/ledger"' in html
