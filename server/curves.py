@@ -28,12 +28,14 @@ class CurveMetric(StrEnum):
 
 
 class Series(Message):
-    """One curve of one run; the three tuples are equally long."""
+    """One curve of one run; all tuples are equally long."""
 
     metric: CurveMetric
     """What it shows."""
     steps: tuple[int, ...]
     """Optimizer steps done."""
+    tokens: tuple[int, ...]
+    """Training tokens read so far."""
     train_seconds: tuple[float, ...]
     """Training time so far, in seconds."""
     values: tuple[float, ...]
@@ -105,7 +107,7 @@ def has_points(session: Session, run_ids: Sequence[str]) -> bool:
 
 
 Columns = Sequence[tuple[Any, ...]]
-"""Steps, training seconds, and one column for each member of `CurveMetric`."""
+"""Steps, tokens, training seconds, and one column for each member of `CurveMetric`."""
 
 
 def _columns(session: Session, run_ids: Sequence[str]) -> dict[str, Columns]:
@@ -115,7 +117,7 @@ def _columns(session: Session, run_ids: Sequence[str]) -> dict[str, Columns]:
     """
     measured = [getattr(Metric, metric) for metric in CurveMetric]
     rows = session.execute(
-        select(Metric.run_id, Metric.step, Metric.train_seconds, *measured)
+        select(Metric.run_id, Metric.step, Metric.tokens, Metric.train_seconds, *measured)
         .where(col(Metric.run_id).in_(run_ids))
         .order_by(col(Metric.run_id), col(Metric.step))
     )
@@ -124,10 +126,14 @@ def _columns(session: Session, run_ids: Sequence[str]) -> dict[str, Columns]:
 
 
 def _run_curves(
-    run: RunStanding, steps: tuple[int, ...], seconds: tuple[float, ...], *measured: tuple[Any, ...]
+    run: RunStanding,
+    steps: tuple[int, ...],
+    tokens: tuple[int, ...],
+    seconds: tuple[float, ...],
+    *measured: tuple[Any, ...],
 ) -> RunCurves:
     series = (
-        _series(metric, steps, seconds, values)
+        _series(metric, steps, tokens, seconds, values)
         for metric, values in zip(CurveMetric, measured, strict=True)
     )
     return RunCurves(
@@ -142,6 +148,7 @@ def _run_curves(
 def _series(
     metric: CurveMetric,
     steps: tuple[int, ...],
+    tokens: tuple[int, ...],
     seconds: tuple[float, ...],
     values: tuple[float | None, ...],
 ) -> Series:
@@ -151,6 +158,7 @@ def _series(
     return Series(
         metric=metric,
         steps=tuple(steps[places[i]] for i in kept),
+        tokens=tuple(tokens[places[i]] for i in kept),
         train_seconds=tuple(seconds[places[i]] for i in kept),
         values=tuple(measured[i] for i in kept),
     )

@@ -1,6 +1,6 @@
 """Writing the ledger, in the transaction of what it tells."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import JsonValue
@@ -59,6 +59,13 @@ def read(session: Session, after: int, limit: int) -> LedgerPage:
     query = select(LedgerRow).where(LedgerRow.sequence > after).order_by(col(LedgerRow.sequence))
     rows = session.exec(query.limit(limit)).all()
     return LedgerPage(entries=tuple(map(_entry, rows)), head=head, length=length)
+
+
+def newest_of(session: Session, subjects: Collection[str], limit: int) -> tuple[LedgerEntry, ...]:
+    """The entries that tell of some subjects, the newest first, at most `limit` of them."""
+    query = select(LedgerRow).where(col(LedgerRow.subject).in_(subjects))
+    rows = session.exec(query.order_by(col(LedgerRow.sequence).desc()).limit(limit))
+    return tuple(map(_entry, rows))
 
 
 def _entry(row: LedgerRow) -> LedgerEntry:

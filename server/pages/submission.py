@@ -17,7 +17,9 @@ from server.curves import has_points, validation_losses
 from server.experiments import stored_config
 from server.idle.contributions import Contributions, submission_contributions
 from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
+from server.ledger.histories import submission_history
 from server.memory.nearest import NearExperiment, nearest_experiments
+from server.pages.ledger_lines import LedgerLine, ledger_lines
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
 from server.run_log import SHOWN_LINES, log_tail
@@ -27,6 +29,7 @@ from server.standing import RunStanding, experiment_runs
 from server.submissions import find_submission
 from server.tables import Experiment, SubmissionRow
 from server.verdict.bar import IntervalBar, interval_bars
+from server.verdict.strip import LossStrip, loss_strip
 from server.verdict.view import (
     ExperimentVerdict,
     WithdrawnNote,
@@ -52,6 +55,8 @@ class KeyedResult:
     """Against the baseline; None for the baseline, and while there is none."""
     bar: IntervalBar | None
     """Its interval."""
+    strip: LossStrip | None
+    """The losses of both; None without a baseline and for the baseline."""
     pending: str
     """Why there is no verdict."""
 
@@ -124,6 +129,8 @@ class SubmissionPage(Page):
     validation: ValidationTable
     log: tuple[str, ...]
     """The last lines of this submission's run."""
+    ledger: tuple[LedgerLine, ...]
+    """What was entered of it, the newest first."""
     contributions: tuple[Contributions, ...]
     """What each setting contributes, where the experiment was taken apart."""
     lineage: tuple[Step, ...]
@@ -182,6 +189,7 @@ def submission_page(
         has_curves=has_points(session, [run.run_id for run in runs]),
         validation=_validation_table(session, runs),
         log=log_tail(session, submission.run_id, SHOWN_LINES),
+        ledger=ledger_lines(submission_history(session, submission).entries),
         contributions=submission_contributions(session, submission),
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),
@@ -239,7 +247,8 @@ def _results(
         for run in experiment_runs(session, baseline_hash(track))
         if run.verification is not Verification.UNVERIFIED
     ]
-    baseline = _by_key(counted)
+    baseline, baseline_losses = _by_key(counted), _losses(counted)
+    losses = _losses(runs)
     unverified = {
         run.comparability_key
         for run in runs
@@ -260,6 +269,9 @@ def _results(
                 delta=result.val_loss - base.val_loss if base and not is_baseline else None,
                 verdict=verdict,
                 bar=interval_bars([verdict])[0],
+                strip=loss_strip(losses[key], baseline_losses[key], verdict)
+                if base and not is_baseline
+                else None,
                 pending="" if is_baseline else verdicts.pending,
             )
         )
@@ -275,3 +287,13 @@ def _by_key(runs: Sequence[RunStanding]) -> dict[str, PooledResult]:
             one = MeasuredRun(run.result, run.cost_usd)
             measured.setdefault(run.comparability_key, []).append(one)
     return {key: pool(group) for key, group in measured.items()}
+
+
+def _losses(runs: Sequence[RunStanding]) -> dict[str, dict[int, float]]:
+    """Losses by key and seed, as verdicts count them: a seed that ran again counts once."""
+    losses: dict[str, dict[int, float]] = {}
+    for run in sorted(runs, key=lambda run: (run.seed, run.finished_at or run.created_at)):
+        if not run.held_reason and run.result and run.comparability_key:
+            by_seed = losses.setdefault(run.comparability_key, {})
+            by_seed.setdefault(run.seed, run.result.val_loss)
+    return losses

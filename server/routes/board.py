@@ -1,4 +1,4 @@
-"""The board as JSON: leaderboard, comparison, curves."""
+"""The board as JSON: leaderboard, comparison, curves, histories."""
 
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from server.curves import SubmissionCurves, submission_curves
 from server.dependencies import ReadSession, Tracks
 from server.error_answers import documented
 from server.leaderboard import Leaderboard, leaderboard
+from server.ledger.histories import SubmissionHistory, submission_history
 from server.served_tracks import find_served_track
 from server.submissions import find_submission
 
@@ -49,3 +50,9 @@ def get_comparison(
 def get_curves(submission_id: str, session: ReadSession) -> SubmissionCurves:
     """What the runs of a submission's experiment measured, at most 500 points a curve."""
     return submission_curves(session, find_submission(session, submission_id))
+
+
+@router.get("/submissions/{submission_id}/ledger", responses=documented(404))
+def get_submission_ledger(submission_id: str, session: ReadSession) -> SubmissionHistory:
+    """What the ledger tells of a submission, its experiment, runs and jobs, the newest first."""
+    return submission_history(session, find_submission(session, submission_id))

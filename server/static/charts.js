@@ -9,6 +9,8 @@
   const RENEW_MILLISECONDS = 6000;
   const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3], [1, 2]];
   const LETTERS = "ABCDEF";
+  const BAND_OPACITY = "2e";
+  const AXIS_PARAMETER = "axis";
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -32,6 +34,13 @@
     return `${+value.toFixed(1)} s`;
   };
 
+  // What may lie on the horizontal axis, by the name that the page's address has for it.
+  const AXES = {
+    steps: { of: (series) => series.steps, title: "optimizer steps", name: "step", tick: compact, exact: (value) => value.toLocaleString("en") },
+    tokens: { of: (series) => series.tokens, title: "training tokens", name: "tokens", tick: compact, exact: (value) => value.toLocaleString("en") },
+    seconds: { of: (series) => series.train_seconds, title: "training time", name: "time", tick: duration, exact: duration },
+  };
+
   // One line for each run, in a colour of its own; of several submissions, in the colour of its
   // side. A figure of two metrics shows the first run alone: the seed does not change them.
   const linesOf = (submissions, metrics) => {
@@ -46,6 +55,7 @@
             const what = metrics.length > 1 ? ["Muon", "AdamW"][place] : `seed ${run.seed}`;
             return {
               series,
+              side,
               label: sides ? `${LETTERS[side]}, ${what}` : what,
               color: css(`--series-${((sides ? side : index) % PALETTE) + 1}`),
               dash: DASHES[(metrics.length > 1 ? place : sides ? index : 0) % DASHES.length],
@@ -55,9 +65,45 @@
     });
   };
 
+  // Of each side with several seeds, the lines that a band from the lowest to the highest spans.
+  const bandsOf = (lines, metrics) => {
+    if (metrics.length > 1) return [];
+    const sides = new Set(lines.map((line) => line.side));
+    return [...sides].flatMap((side) => {
+      const members = lines.flatMap((line, index) => (line.side === side ? [index] : []));
+      if (members.length < 2) return [];
+      const label = `range of ${members.length} seeds`;
+      const color = sides.size > 1 ? lines[members[0]].color : css("--muted");
+      return [{ members, label: sides.size > 1 ? `${LETTERS[side]}, ${label}` : label, color: color + BAND_OPACITY }];
+    });
+  };
+
+  // A line's values at every place of the table, straight from each of its points to the next.
+  const filled = (places, values) => {
+    const whole = places.map(() => null);
+    let before = null;
+    values.forEach((value, index) => {
+      if (value == null) return;
+      for (let at = before ?? index; at <= index; at += 1) {
+        const share = at === index ? 1 : (places[at] - places[before]) / (places[index] - places[before]);
+        whole[at] = before == null ? value : values[before] + share * (value - values[before]);
+      }
+      before = index;
+    });
+    return whole;
+  };
+
   // uPlot wants one horizontal axis for all lines; a line has no value where only others do.
-  const tableOf = (lines, axis) =>
-    uPlot.join(lines.map(({ series }) => [axis === "steps" ? series.steps : series.train_seconds, series.values]));
+  // After the lines come the lower and the upper edge of each band.
+  const tableOf = (lines, bands, axis) => {
+    const table = uPlot.join(lines.map(({ series }) => [AXES[axis].of(series), series.values]));
+    const edges = bands.flatMap(({ members }) => {
+      const wholes = members.map((member) => filled(table[0], table[member + 1]));
+      const there = table[0].map((_, at) => wholes.map((whole) => whole[at]).filter((value) => value != null));
+      return [Math.min, Math.max].map((edge) => there.map((values) => (values.length > 1 ? edge(...values) : null)));
+    });
+    return [...table, ...edges];
+  };
 
   // The nearest point of a line to the cursor, since lines have their points in other places.
   const nearest = (chart, index, column) => {
@@ -73,24 +119,32 @@
   // The cursor of one figure moves those of all others to the same step, or time. Zooming does not.
   const together = (key) => ({ key, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } });
 
-  const optionsOf = (figure, lines, axis, width, key) => {
+  const edgesOf = ({ label }, unit) => {
+    const range = (chart, _, low, at) => (at == null ? "–" : `${written(chart.data[low][at], unit)} to ${written(chart.data[low + 1][at], unit)}`);
+    const edge = { stroke: "transparent", width: 0, points: { show: false } };
+    return [{ ...edge, label, value: range }, { ...edge, label, class: "upper-edge" }];
+  };
+
+  const optionsOf = (figure, lines, bands, axis, width, key) => {
     const unit = figure.dataset.unit;
     const grid = { stroke: css("--line-soft"), width: 1 };
     const common = { stroke: css("--muted"), grid, ticks: { stroke: css("--line"), width: 1 }, font: `11px ${css("--sans")}` };
-    const isTime = axis === "seconds";
+    const { title, name, tick, exact } = AXES[axis];
+    const lower = (band) => lines.length + 1 + 2 * band;
     return {
       width,
       height: HEIGHT,
       scales: { x: { time: false } },
-      cursor: { y: false, dataIdx: nearest, points: { size: 6 }, drag: { x: true, y: false }, sync: together(key) },
-      legend: { markers: { width: 0, fill: (_, index) => lines[index - 1]?.color } },
+      cursor: { dataIdx: nearest, y: false, points: { size: (_, index) => (index > lines.length ? 0 : 6) }, drag: { x: true, y: false }, sync: together(key) },
+      legend: { markers: { width: 0, fill: (_, index) => lines[index - 1]?.color ?? bands[Math.floor((index - lower(0)) / 2)].color } },
+      bands: bands.map(({ color }, band) => ({ series: [lower(band) + 1, lower(band)], fill: color })),
       axes: [
-        { ...common, label: isTime ? "training time" : "optimizer steps", labelFont: common.font, labelSize: 18, size: 30,
-          values: (_, ticks) => ticks.map((tick) => (isTime ? duration(tick) : compact(tick))), space: 60 },
-        { ...common, size: 52, values: (_, ticks) => ticks.map((tick) => (unit === "share" ? `${+(tick * 100).toFixed(2)} %` : compact(tick))) },
+        { ...common, label: title, labelFont: common.font, labelSize: 18, size: 30,
+          values: (_, ticks) => ticks.map(tick), space: 60 },
+        { ...common, size: 60, values: (_, ticks) => ticks.map((tick) => (unit === "share" ? `${+(tick * 100).toFixed(2)} %` : compact(tick))) },
       ],
       series: [
-        { label: isTime ? "time" : "step", value: (_, value) => (value == null ? "–" : isTime ? duration(value) : value.toLocaleString("en")) },
+        { label: name, value: (_, value) => (value == null ? "–" : exact(value)) },
         ...lines.map((line) => ({
           label: line.label,
           stroke: line.color,
@@ -100,6 +154,7 @@
           points: { show: line.series.metric.startsWith("val_") && line.series.steps.length <= 60, size: 4, fill: line.color },
           value: (_, value) => written(value, unit),
         })),
+        ...bands.flatMap((band) => edgesOf(band, unit)),
       ],
     };
   };
@@ -132,13 +187,14 @@
       const lines = linesOf(submissions, this.metrics);
       this.element.classList.toggle("drawn", lines.length > 0);
       if (!lines.length) return;
-      const table = tableOf(lines, axis);
+      const bands = bandsOf(lines, this.metrics);
+      const table = tableOf(lines, bands, axis);
       const shape = `${axis} ${lines.map((line) => line.label).join("|")}`;
       if (!anew && this.chart && shape === this.shape) {
         this.chart.setData(table, !this.isZoomed());
       } else {
         this.chart?.destroy();
-        this.chart = new uPlot(optionsOf(this.element, lines, axis, this.plot.clientWidth || 300, this.key), table, this.plot);
+        this.chart = new uPlot(optionsOf(this.element, lines, bands, axis, this.plot.clientWidth || 300, this.key), table, this.plot);
         followFinger(this.chart);
         this.shape = shape;
       }
@@ -162,6 +218,19 @@
     }
   }
 
+  // The choice of axis is part of the address, so that a link shows what its sender saw.
+  const chooseAxis = (axisSwitch) => {
+    const asked = new URLSearchParams(location.search).get(AXIS_PARAMETER);
+    const input = [...axisSwitch.querySelectorAll("input")].find(({ value }) => value === asked);
+    if (input) input.checked = true;
+  };
+
+  const keepAxis = (axis) => {
+    const address = new URL(location.href);
+    address.searchParams.set(AXIS_PARAMETER, axis);
+    history.replaceState(history.state, "", address);
+  };
+
   const start = (element) => {
     const urls = element.dataset.curves.split(" ").filter(Boolean);
     const blocks = [...element.querySelectorAll("script[type='application/json']")];
@@ -169,10 +238,10 @@
     const axisSwitch = element.querySelector(".axis-switch");
     const figures = [...element.querySelectorAll("figure")].map((figure) => new Figure(figure, urls[0]));
     let submissions = [];
+    const chosen = () => axisSwitch.querySelector("input:checked").value;
 
     const draw = (anew) => {
-      const axis = axisSwitch.querySelector("input:checked").value;
-      for (const figure of figures) figure.draw(submissions, axis, anew);
+      for (const figure of figures) figure.draw(submissions, chosen(), anew);
     };
 
     const load = async () => {
@@ -199,7 +268,11 @@
       else load();
     }, RENEW_MILLISECONDS);
 
-    axisSwitch.addEventListener("change", () => draw(true));
+    chooseAxis(axisSwitch);
+    axisSwitch.addEventListener("change", () => {
+      keepAxis(chosen());
+      draw(true);
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
     load();
   };

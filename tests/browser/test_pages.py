@@ -64,6 +64,39 @@ def test_legend_reads_the_value_under_the_cursor(board: Board, page: Page) -> No
     expect(legend).to_contain_text("1.9000")
 
 
+def test_the_axis_is_part_of_the_address(board: Board, page: Page) -> None:
+    submission = finished(board, "Linked")
+    page.goto(f"/submissions/{submission}?axis=tokens")
+    expect(page.locator(".u-legend").first).to_contain_text("tokens")
+    expect(page.get_by_label("tokens", exact=True)).to_be_checked()
+    page.get_by_label("training time").check()
+    assert page.url.endswith(f"/submissions/{submission}?axis=seconds")
+    # What no axis is called leaves the page as it is.
+    page.goto(f"/submissions/{submission}?axis=nothing")
+    expect(page.get_by_label("steps", exact=True)).to_be_checked()
+
+
+def test_the_cursor_moves_in_all_charts_over_the_range_of_the_seeds(
+    board: Board, page: Page
+) -> None:
+    overrides = setting()
+    for val_loss in (1.0, 2.0):
+        receipt = factories.submit(board, "Seeds", overrides)
+        factories.finish(board, factories.claim_one(board), val_loss)
+    page.goto(f"/submissions/{receipt.submission_id}")
+    expect(page.locator("figure.drawn canvas")).to_have_count(6)
+    over = page.locator("figure", has_text="Validation loss").locator(".u-over")
+    box = over.bounding_box()
+    assert box is not None
+    over.hover(position={"x": box["width"] - 2, "y": box["height"] / 2})
+    # At step 100: 9 / √100 and 18 / √100.
+    legend = page.locator("figure", has_text="Training loss").locator(".u-legend")
+    expect(legend).to_contain_text("0.9000 to 1.8000")
+    rates = page.locator("figure", has_text="Learning rates").locator(".u-legend")
+    expect(rates).to_contain_text("100")
+    expect(rates).not_to_contain_text("range")
+
+
 def test_comparison_draws_both_sides(board: Board, page: Page) -> None:
     a, b = finished(board, "Left"), finished(board, "Right", 1.9)
     page.goto(f"/compare?a={a}&b={b}")

@@ -20,7 +20,8 @@ def test_a_run_that_has_begun_shows_its_points(client: TestClient, session: Sess
     curves = curves_of(session, receipt.submission_id)
     assert curves.active
     loss = series(curves, CurveMetric.TRAIN_LOSS)
-    assert (loss.steps, loss.train_seconds, loss.values) == ((1, 4), (0.1, 0.4), (8.0, 4.0))
+    assert (loss.steps, loss.tokens) == ((1, 4), (2048, 8192))
+    assert (loss.train_seconds, loss.values) == ((0.1, 0.4), (8.0, 4.0))
 
 
 def test_steps_without_validation_are_left_out_of_its_curve(
@@ -69,3 +70,14 @@ def test_long_curves_have_at_most_500_points(client: TestClient, session: Sessio
     loss = series(curves_of(session, receipt.submission_id), CurveMetric.TRAIN_LOSS)
     assert len(loss.steps) <= 500
     assert (loss.steps[0], loss.steps[-1]) == (1, 2000)
+
+
+def test_a_spike_of_one_step_is_in_the_long_curve(client: TestClient, session: Session) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    batch = points(steps=range(1, 1001))
+    batch[617] = batch[617].model_copy(update={"gradient_norm": 90.0})
+    send_points(client, offer, batch)
+    norm = series(curves_of(session, receipt.submission_id), CurveMetric.GRADIENT_NORM)
+    assert len(norm.steps) <= 500
+    assert (618, 90.0) in zip(norm.steps, norm.values, strict=True)

@@ -8,6 +8,7 @@ from server.errors import NotFound
 from server.pages.submission import SubmissionPage, run_time, submission_page
 from server.settings import ServerSettings
 from server.tables import utc_now
+from tests.server.boards import measure_baseline
 from tests.server.factories import (
     claim_one,
     points,
@@ -173,3 +174,38 @@ def test_a_rerun_names_who_asked(client: TestClient, session: Session) -> None:
     assert asked == [(1000, "ada"), (1001, "margaret"), (1002, "margaret")]
     assert client.get(f"/submissions/{mine}").text.count("rerun for margaret") == 2
     assert client.get("/tracks/debug").text.count("rerun for margaret") == 2
+
+
+def test_the_losses_behind_a_verdict_are_points(client: TestClient, session: Session) -> None:
+    baseline = measure_baseline(client)
+    mine = submit_and_finish(client, "Mine", RELU, 1.95).submission_id
+    submit_and_finish(client, "Again", RELU, 1.9)
+    [keyed] = page_of(session, mine).results
+    assert keyed.strip is not None
+    assert keyed.verdict is not None
+    # One run is counted until there are three.
+    assert [point.is_counted for point in keyed.strip.own.points] == [True, False]
+    assert keyed.strip.own.mean - keyed.strip.baseline.mean == pytest.approx(keyed.verdict.delta)
+    html = client.get(f"/submissions/{mine}").text
+    figure = html.split('<figure class="strip">')[1].split("</figure>")[0]
+    assert figure.count("<circle") == 7
+    assert "seed 1001: 1.9000, not counted yet" in figure
+    assert "Baseline: 5 runs, mean 2.0000." in figure
+    assert f'href="/submissions/{baseline}#runs"' in figure
+    assert 'class="strip"' not in client.get(f"/submissions/{baseline}").text
+
+
+def test_ledger_and_the_command_that_trains_again_are_on_the_page(
+    client: TestClient, session: Session
+) -> None:
+    receipt = submit_and_finish(client, "Mine", RELU, 1.95)
+    waiting = submit(client, "Waits", RELU)
+    told = [
+        (line.kind.value, dict(line.told))
+        for line in page_of(session, receipt.submission_id).ledger
+    ]
+    assert ("job", "succeeded") in [(kind, contents.get("state")) for kind, contents in told]
+    html = client.get(f"/submissions/{receipt.submission_id}").text
+    assert f"runner reproduce {receipt.run_id}<" in html
+    assert f"runner reproduce {waiting.run_id}" not in html
+    assert f'href="/api/v1/submissions/{receipt.submission_id}/ledger"' in html
