@@ -25,12 +25,14 @@ from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
 from server.lease_clock import lease_now
+from server.live.hub import Hub
 from server.reaper import Reaper
 from server.routes import (
     board,
     board_files,
     checkpoints,
     crawlers,
+    events,
     feeds,
     forms,
     health,
@@ -99,6 +101,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.tracks = served
     app.state.engine = engine
+    app.state.hub = Hub()
     app.state.checkpoints = IncomingCheckpoints(store, settings.checkpoint_bytes)
     app.state.rate_limits = RateLimits(settings)
     app.state.sign_in = set_up_sign_in(settings)
@@ -117,6 +120,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         quota,
         tokens,
         health,
+        events,
     ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
@@ -134,7 +138,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with write_session(engine) as session:
         extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
-    app.state.reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs)
+    app.state.reaper = Reaper(
+        engine, interval, app.state.tracks, settings.queues_runs, app.state.hub
+    )
     app.state.reaper.start()
     sweeper = Sweeper(engine, app.state.checkpoints.store, SWEEP_SECONDS)
     sweeper.start()

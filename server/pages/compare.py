@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from core.schema.track import Track
 from server.comparison import Comparison, compare
+from server.live.topics import track_topic
 from server.pages.page import Page
 
 
@@ -47,6 +48,7 @@ def compare_page(
         title=f"{comparison.a.name} and {comparison.b.name}",
         section="compare",
         is_live=any(side.num_active_runs for side in sides),
+        topics=tuple(sorted({track_topic(side.track) for side in sides})),
         json_url=f"/api/v1/compare?a={a}&b={b}",
         asked_a=a,
         asked_b=b,

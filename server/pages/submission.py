@@ -17,6 +17,7 @@ from server.curves import has_points, validation_losses
 from server.experiments import stored_config
 from server.idle.contributions import Contributions, submission_contributions
 from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
+from server.live.topics import MAX_TOPICS, run_topic
 from server.memory.nearest import NearExperiment, nearest_experiments
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
@@ -158,6 +159,7 @@ def submission_page(
         title=submission.name,
         section="tracks",
         is_live=any(not run.state.is_final for run in runs),
+        topics=_topics(submission, runs),
         json_url=f"/api/v1/submissions/{submission.id}",
         submission=submission,
         rules=track.rules,
@@ -186,6 +188,13 @@ def submission_page(
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),
     )
+
+
+def _topics(submission: SubmissionRow, runs: Sequence[RunStanding]) -> tuple[str, ...]:
+    """Its own run, by which reruns are told, and those that go on."""
+    active = [run.run_id for run in runs if not run.state.is_final]
+    wanted = dict.fromkeys((submission.run_id, *active))
+    return tuple(run_topic(run_id) for run_id in wanted)[:MAX_TOPICS]
 
 
 def run_time(result: RunResult) -> RunTime:

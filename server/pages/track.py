@@ -14,6 +14,7 @@ from server.board.columns import (
     column_heads,
 )
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
+from server.live.topics import track_topic
 from server.pages.page import Page
 from server.verdict.bar import IntervalBar, interval_bars
 
@@ -71,6 +72,7 @@ def track_page(session: Session, track: Track, query: BoardPageQuery = BY_LOSS) 
         title=track.rules.title,
         section="tracks",
         is_live=bool(board.active),
+        topics=(track_topic(track.rules.name),),
         json_url=query.address(f"/api/v1{path}/leaderboard", column=()),
         rules=track.rules,
         budget=budget_sentences(track.rules.budget),

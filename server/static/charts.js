@@ -162,13 +162,29 @@
     const axisSwitch = element.querySelector(".axis-switch");
     const figures = [...element.querySelectorAll("figure")].map((figure) => new Figure(figure));
     let submissions = [];
+    let timer = 0;
+    let isLoading = false;
+    let isOutdated = false;
 
     const draw = (anew) => {
       const axis = axisSwitch.querySelector("input:checked").value;
       for (const figure of figures) figure.draw(submissions, axis, anew);
     };
 
+    // One at a time: what changes meanwhile is fetched right after it.
     const load = async () => {
+      isOutdated = true;
+      if (isLoading) return;
+      isLoading = true;
+      while (isOutdated) {
+        isOutdated = false;
+        await fetchAndDraw();
+      }
+      isLoading = false;
+      if (submissions.some((submission) => submission.active) || !submissions.length) plan();
+    };
+
+    const fetchAndDraw = async () => {
       try {
         submissions = await Promise.all(urls.map(async (url) => {
           const response = await fetch(url, { headers: { Accept: "application/json" } });
@@ -182,13 +198,20 @@
       } catch (error) {
         message.textContent = `The curves could not be loaded: ${error.message}.`;
       }
-      if (submissions.some((submission) => submission.active) || !submissions.length) plan();
     };
 
-    const plan = () => setTimeout(() => {
-      if (document.hidden) document.addEventListener("visibilitychange", load, { once: true });
-      else load();
-    }, RENEW_MILLISECONDS);
+    const plan = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (document.hidden) document.addEventListener("visibilitychange", load, { once: true });
+        else load();
+      }, RENEW_MILLISECONDS);
+    };
+
+    // live.js hears of it from the server.
+    document.addEventListener("board-changed", ({ detail }) => {
+      if (detail.startsWith("run:")) load();
+    });
 
     axisSwitch.addEventListener("change", () => draw(true));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
