@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from core.errors import InvalidInput
 from core.schema.problem import Problem
@@ -27,6 +28,8 @@ from server.job_queue import extend_leases
 from server.lease_clock import lease_now
 from server.live.hub import Hub
 from server.reaper import Reaper
+from server.rendered.cache import PageCache
+from server.rendered.middleware import RenderedPages
 from server.routes import (
     board,
     board_files,
@@ -53,7 +56,7 @@ from server.routes import (
 from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.sign_in.forgery import refuse_forgery
-from server.sign_in.setup import set_up_sign_in
+from server.sign_in.setup import SignIn, set_up_sign_in
 from server.templating import STATIC
 from server.trust.standing import settle_standings
 
@@ -105,6 +108,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.checkpoints = IncomingCheckpoints(store, settings.checkpoint_bytes)
     app.state.rate_limits = RateLimits(settings)
     app.state.sign_in = set_up_sign_in(settings)
+    if settings.page_cache_seconds:
+        _keep_pages(app, settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
     for routes in (
@@ -129,6 +134,18 @@ def create_app(settings: ServerSettings) -> FastAPI:
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+def _keep_pages(app: FastAPI, settings: ServerSettings) -> None:
+    """Send rendered pages again for a while, around all other middleware."""
+    sign_in: SignIn | None = app.state.sign_in
+    app.add_middleware(
+        RenderedPages,
+        cache=PageCache(app.state.hub, settings.page_cache_seconds),
+        paths=[route.path_regex for route in pages.router.routes if isinstance(route, Route)],
+        session_cookie=sign_in.session.name if sign_in else "",
+        limits=app.state.rate_limits,
+    )
 
 
 @asynccontextmanager
