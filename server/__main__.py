@@ -30,6 +30,7 @@ from server.log_setup import set_up_logging
 from server.settings import ServerSettings
 from server.sign_in.author_names import give_name
 from server.trust.marks import mark_worker
+from server.web_server import WebServer
 
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 10
@@ -138,13 +139,14 @@ def main() -> None:
         _refuse(f"The tracks cannot be read:\n{error}")
     except ArtifactsUnavailable as error:
         _refuse(f"Artifacts cannot be kept: {error} Check FIVE_DOLLAR_ARTIFACTS_URL.")
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    WebServer(config, app.state.hub).serve_until_interrupted()
 
 
 def read_settings() -> ServerSettings:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from core.errors import InvalidInput
 from core.schema.problem import Problem
@@ -25,8 +26,11 @@ from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
 from server.lease_clock import lease_now
+from server.live.hub import Hub
 from server.memory.change_rows import make_up_changes
 from server.reaper import Reaper
+from server.rendered.cache import PageCache
+from server.rendered.middleware import RenderedPages
 from server.routes import (
     about,
     authors,
@@ -34,6 +38,7 @@ from server.routes import (
     board_files,
     checkpoints,
     crawlers,
+    events,
     feeds,
     forms,
     health,
@@ -54,7 +59,7 @@ from server.routes import (
 from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.sign_in.forgery import refuse_forgery
-from server.sign_in.setup import set_up_sign_in
+from server.sign_in.setup import SignIn, set_up_sign_in
 from server.templating import STATIC
 from server.trust.standing import settle_standings
 
@@ -103,9 +108,12 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.tracks = served
     app.state.engine = engine
+    app.state.hub = Hub()
     app.state.checkpoints = IncomingCheckpoints(store, settings.checkpoint_bytes)
     app.state.rate_limits = RateLimits(settings)
     app.state.sign_in = set_up_sign_in(settings)
+    if settings.page_cache_seconds:
+        _keep_pages(app, settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
     for routes in (
@@ -123,6 +131,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         quota,
         tokens,
         health,
+        events,
     ):
         api.include_router(routes.router)
     signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
@@ -133,6 +142,18 @@ def create_app(settings: ServerSettings) -> FastAPI:
     return app
 
 
+def _keep_pages(app: FastAPI, settings: ServerSettings) -> None:
+    """Send rendered pages again for a while, around all other middleware."""
+    sign_in: SignIn | None = app.state.sign_in
+    app.add_middleware(
+        RenderedPages,
+        cache=PageCache(app.state.hub, settings.page_cache_seconds),
+        paths=[route.path_regex for route in pages.router.routes if isinstance(route, Route)],
+        session_cookie=sign_in.session.name if sign_in else "",
+        limits=app.state.rate_limits,
+    )
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServerSettings = app.state.settings
@@ -140,7 +161,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with write_session(engine) as session:
         extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
-    app.state.reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs)
+    app.state.reaper = Reaper(
+        engine, interval, app.state.tracks, settings.queues_runs, app.state.hub
+    )
     app.state.reaper.start()
     sweeper = Sweeper(engine, app.state.checkpoints.store, SWEEP_SECONDS)
     sweeper.start()

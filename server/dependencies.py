@@ -13,6 +13,7 @@ from sqlmodel import Session
 from core.schema.track import Track
 from server.artifacts.incoming import IncomingCheckpoints
 from server.database import get_session
+from server.live.hub import Hub
 from server.settings import ServerSettings
 
 
@@ -40,9 +41,16 @@ async def get_checkpoints(request: Request) -> IncomingCheckpoints:
     return checkpoints
 
 
+async def get_hub(request: Request) -> Hub:
+    """Whom to tell what a route has changed."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
 ReadSession = Annotated[Session, Depends(get_session)]
 Settings = Annotated[ServerSettings, Depends(get_settings)]
 Tracks = Annotated[Mapping[str, Track], Depends(get_tracks)]
 Database = Annotated[Engine, Depends(get_engine)]
+Changes = Annotated[Hub, Depends(get_hub)]
 Checkpoints = Annotated[IncomingCheckpoints, Depends(get_checkpoints)]
 PageNumber = Annotated[int, Query(ge=1, le=100_000, description="Page of a list, from 1.")]

@@ -24,6 +24,7 @@ ServerError
 ├── ParquetUnavailable 501  the server has no library to write the file with
 ├── GitHubUnavailable  502  GitHub does not say who signs in
 ├── ArtifactsUnavailable 503  checkpoints can be neither kept nor read for now
+├── TooManyListeners     503  as many connections wait for changes as may
 └── ReaperDied         503  the task that takes jobs back from silent workers has ended
 
 `core.errors.InvalidInput` is a 422. `server.error_answers` turns them into answers.
@@ -219,6 +220,20 @@ class ArtifactsUnavailable(ServerError):
 
     status = 503
     kind = "artifacts_unavailable"
+
+
+class TooManyListeners(ServerError):
+    """Whoever wants to know of changes has to look again from time to time."""
+
+    status = 503
+    kind = "too_many_listeners"
+    headers: Mapping[str, str] = {"Retry-After": "30"}
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__(
+            f"{allowed} connections wait for changes, and no more may; ask for what you want to "
+            "see every few seconds instead, or try again later."
+        )
 
 
 class ReaperDied(ServerError):

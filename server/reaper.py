@@ -12,6 +12,7 @@ from core.schema.track import Track
 from server.database import write_session
 from server.expired_leases import requeue_expired
 from server.lease_clock import lease_now
+from server.live.hub import Hub
 from server.quota.shares import refresh_shares
 from server.tables import utc_now
 
@@ -27,10 +28,12 @@ class Reaper:
         interval_seconds: float,
         tracks: Mapping[str, Track],
         queues_runs: bool,
+        hub: Hub,
     ) -> None:
         self._engine = engine
         self._tracks = tracks
         self._queues_runs = queues_runs
+        self._hub = hub
         self._interval_seconds = interval_seconds
         self._task: asyncio.Task[None] | None = None
 
@@ -64,7 +67,9 @@ class Reaper:
 
     def _pass(self) -> None:
         with write_session(self._engine) as session:
-            requeue_expired(session, lease_now(), self._tracks, self._queues_runs)
+            count = requeue_expired(session, lease_now(), self._tracks, self._queues_runs)
+        if count:
+            self._hub.tell_all()
         with write_session(self._engine) as session:
             refresh_shares(session, utc_now())
 

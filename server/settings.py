@@ -57,6 +57,9 @@ class ServerSettings(BaseSettings):
     to report and to administer. A worker makes five a second at most. Limits hold in `tokens`."""
     reads_per_minute: int = Field(default=6000, ge=1, le=1_000_000)
     """Requests that one token, or one address without a token, may make in the long run to read."""
+    page_cache_seconds: float = Field(default=1.0, ge=0.0, le=60.0)
+    """How old a page may be that readers who are not signed in are sent again, if the server has
+    changed no board since; 0 renders each anew."""
     quota_gpu_minutes: float = Field(default=0.0, ge=0.0, le=1_000_000.0)
     """GPU-minutes that the runs of one author may take in seven days; 0 for any amount."""
     public_url: str = Field(default="", pattern=r"^(https?://.*[^/])?$")

@@ -7,6 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from server.access.allowance import Allowances
 from server.access.caller import Caller
@@ -50,11 +51,11 @@ async def limit_rate(
     It runs in the event loop, so that one request is counted after another.
     """
     limits: RateLimits = request.app.state.rate_limits
-    client = f"token {sender.token_id}" if sender is not None else _address(request)
+    client = f"token {sender.token_id}" if sender is not None else address_of(request)
     limits.take(client, request.method)
 
 
-def _address(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """Where a request comes from; all of an IPv6 network is one client."""
     host = request.client.host if request.client is not None else ""
     try:

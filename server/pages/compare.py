@@ -11,6 +11,7 @@ from server.comparison.compare import Comparison, compare
 from server.comparison.query import compare_address
 from server.comparison.sides import ComparedSide
 from server.formatting import setting
+from server.live.topics import track_topic
 from server.pages.page import Page
 from server.verdict.bar import IntervalBar, interval_bars
 
@@ -100,6 +101,7 @@ def compare_page(
         title=_title(comparison.sides),
         section="compare",
         is_live=any(side.num_active_runs for side in comparison.sides),
+        topics=tuple(sorted({track_topic(side.track) for side in comparison.sides})),
         json_url=compare_address(asked, "/api/v1/compare"),
         asked=asked,
         url=compare_address(asked),

@@ -9,6 +9,7 @@ from core.schema.job import JobState
 from core.schema.track import Track, TrackRules
 from server.board.query import BoardQuery
 from server.leaderboard import BoardRow, leaderboard
+from server.live.topics import QUEUE
 from server.pages.page import Page
 
 TOP_ROWS = 3
@@ -42,6 +43,7 @@ def home_page(session: Session, tracks: Mapping[str, Track]) -> HomePage:
         title="Tracks",
         section="tracks",
         is_live=any(card.num_running or card.num_queued for card in cards),
+        topics=(QUEUE,),
         json_url="/api/v1/tracks",
         cards=tuple(cards),
     )

@@ -14,6 +14,8 @@ class Page:
     """Entry of the navigation that is marked as current."""
     is_live: bool = False
     """Whether the page should renew itself while it is looked at."""
+    topics: tuple[str, ...] = ()
+    """Changes that a page which renews itself waits for, as in `server.live.topics`."""
     json_url: str = ""
     """Address of the same content as JSON; empty if there is none."""
 

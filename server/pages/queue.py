@@ -9,6 +9,7 @@ from sqlmodel import Session
 from core.schema.track import Track
 from server.canary.drawing import ChartDrawing, drawing
 from server.canary.view import FreezeNote
+from server.live.topics import QUEUE
 from server.pages.page import Page
 from server.queue_listing import Queue, list_queue
 from server.settings import ServerSettings
@@ -51,6 +52,7 @@ def queue_page(
         title="Queue",
         section="queue",
         is_live=True,
+        topics=(QUEUE,),
         json_url="/api/v1/queue",
         queue=list_queue(session, tracks, settings, now),
         workers=tuple(_line(worker) for worker in list_workers(session, tracks, settings, now)),

@@ -18,6 +18,7 @@ from server.experiments import stored_config
 from server.idle.contributions import Contributions, submission_contributions
 from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
 from server.ledger.histories import submission_history
+from server.live.topics import MAX_TOPICS, run_topic
 from server.memory.nearest import NearExperiment, nearest_experiments
 from server.pages.ledger_lines import LedgerLine, ledger_lines
 from server.pages.page import Page
@@ -165,6 +166,7 @@ def submission_page(
         title=submission.name,
         section="tracks",
         is_live=any(not run.state.is_final for run in runs),
+        topics=_topics(submission, runs),
         json_url=f"/api/v1/submissions/{submission.id}",
         submission=submission,
         rules=track.rules,
@@ -194,6 +196,13 @@ def submission_page(
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),
     )
+
+
+def _topics(submission: SubmissionRow, runs: Sequence[RunStanding]) -> tuple[str, ...]:
+    """Its own run, by which reruns are told, and those that go on."""
+    active = [run.run_id for run in runs if not run.state.is_final]
+    wanted = dict.fromkeys((submission.run_id, *active))
+    return tuple(run_topic(run_id) for run_id in wanted)[:MAX_TOPICS]
 
 
 def run_time(result: RunResult) -> RunTime:

@@ -18,6 +18,7 @@ from server.board.drawing import Step, StepsDrawing, draw_steps
 from server.board.history import BoardHistory, FrontierStep, RecordStep, board_history
 from server.formatting import loss, moment, usd
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
+from server.live.topics import track_topic
 from server.pages.page import Page
 from server.track_contract import budget_sentences
 from server.verdict.bar import IntervalBar, interval_bars
@@ -81,6 +82,7 @@ def track_page(
         title=track.rules.title,
         section="tracks",
         is_live=bool(board.active),
+        topics=(track_topic(track.rules.name),),
         json_url=query.address(f"/api/v1{path}/leaderboard", column=()),
         rules=track.rules,
         budget=budget_sentences(track.rules.budget),

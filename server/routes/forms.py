@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from core.errors import InvalidInput
 from core.schema.submission import RerunRequest, WithdrawalRequest
 from server.database import write_session
-from server.dependencies import Database, Settings, Tracks
+from server.dependencies import Changes, Database, Settings, Tracks
 from server.errors import NotFound, ServerError, SignInNeeded
+from server.live.topics import submission_topics
 from server.pages.page import Notice
 from server.sign_in.forgery import read_form
 from server.sign_in.notice import with_notice
@@ -50,6 +51,7 @@ def rerun_submission(
     database: Database,
     tracks: Tracks,
     settings: Settings,
+    changes: Changes,
 ) -> RedirectResponse:
     """Queue as many further runs as the next verdict needs."""
 
@@ -58,6 +60,8 @@ def rerun_submission(
             asked = RerunRequest(author=browser.author)
             quota = settings.quota_gpu_minutes
             receipt = ask_for_rerun(session, tracks, submission_id, asked, quota)
+            topics = submission_topics(session, submission_id)
+        changes.tell(topics)
         count = len(receipt.run_ids)
         return (
             f"{count} run{'' if count == 1 else 's'} queued; "
@@ -75,6 +79,7 @@ def withdraw_submission(
     fields: Fields,
     database: Database,
     tracks: Tracks,
+    changes: Changes,
 ) -> RedirectResponse:
     """Take a submission back, with a reason."""
     # Browsers send line breaks of textareas as two characters.
@@ -84,6 +89,8 @@ def withdraw_submission(
         asked = WithdrawalRequest(author=browser.author, reason=reason)
         with write_session(database) as session:
             withdraw(session, tracks, submission_id, asked)
+            topics = submission_topics(session, submission_id)
+        changes.tell(topics)
         return "withdrawn; it stays here with the reason, and no longer counts."
 
     return _done(request, browser, submission_id, act)

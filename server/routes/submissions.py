@@ -10,9 +10,10 @@ from server import job_queue, submissions
 from server.access.caller import require_author
 from server.access.requirement import Submitter
 from server.database import read_session, write_session
-from server.dependencies import Database, ReadSession, Settings, Tracks
+from server.dependencies import Changes, Database, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
 from server.errors import NotYours
+from server.live.topics import submission_topics
 from server.runs import run_status
 from server.submission_views import (
     SubmissionDetail,
@@ -55,6 +56,7 @@ def submit(
     database: Database,
     tracks: Tracks,
     settings: Settings,
+    changes: Changes,
     response: Response,
 ) -> SubmissionReceipt:
     """Queue a submission, written in YAML; the same key again queues nothing."""
@@ -65,6 +67,9 @@ def submit(
     # Not in the transaction that queues it, for which other writers wait.
     with read_session(database) as session:
         forecast = run_forecast(session, tracks, settings, receipt.run_id, utc_now())
+        topics = submission_topics(session, receipt.submission_id)
+    if is_new:
+        changes.tell(topics)
     return receipt.model_copy(update={"forecast": forecast})
 
 
@@ -109,12 +114,16 @@ def withdraw_submission(
     database: Database,
     tracks: Tracks,
     settings: Settings,
+    changes: Changes,
 ) -> RunStatus:
     """Take a submission back: it stays visible, with the reason, and no longer counts."""
     require_author(caller, request.author)
     with write_session(database) as session:
         row = withdraw(session, tracks, submission_id, request)
-        return run_status(session, row.run_id, settings.base_url)
+        topics = submission_topics(session, submission_id)
+        status = run_status(session, row.run_id, settings.base_url)
+    changes.tell(topics)
+    return status
 
 
 @router.post("/{submission_id}/rerun", status_code=201, responses=guarded(404, 409, 413))
@@ -125,16 +134,25 @@ def rerun_submission(
     database: Database,
     tracks: Tracks,
     settings: Settings,
+    changes: Changes,
 ) -> RerunReceipt:
     """Queue as many further runs as the next verdict needs."""
     require_author(caller, request.author)
     with write_session(database) as session:
-        return ask_for_rerun(session, tracks, submission_id, request, settings.quota_gpu_minutes)
+        quota = settings.quota_gpu_minutes
+        receipt = ask_for_rerun(session, tracks, submission_id, request, quota)
+        topics = submission_topics(session, submission_id)
+    changes.tell(topics)
+    return receipt
 
 
 @router.post("/{submission_id}/cancel", responses=guarded(404, 409))
 def cancel(
-    submission_id: str, caller: Submitter, database: Database, settings: Settings
+    submission_id: str,
+    caller: Submitter,
+    database: Database,
+    settings: Settings,
+    changes: Changes,
 ) -> RunStatus:
     """Cancel a queued run at once, or ask the worker of a running one to stop."""
     with write_session(database) as session:
@@ -143,4 +161,7 @@ def cancel(
             raise NotYours(f"only {row.author!r} or an administrator may cancel {submission_id}.")
         job_queue.cancel(session, row.run_id)
         session.flush()
-        return run_status(session, row.run_id, settings.base_url)
+        topics = submission_topics(session, submission_id)
+        status = run_status(session, row.run_id, settings.base_url)
+    changes.tell(topics)
+    return status

@@ -8,7 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from core.errors import InvalidInput
 from server.access.requirement import Submitter
-from server.dependencies import Database, Settings, Tracks
+from server.database import read_session
+from server.dependencies import Changes, Database, Settings, Tracks
+from server.live.topics import submission_topics
 from server.pages.submit import outline, submit_page
 from server.routes.forms import Fields, SignedIn
 from server.sign_in.viewer import PageViewer
@@ -36,6 +38,7 @@ def submit(
     tracks: Tracks,
     settings: Settings,
     viewer: PageViewer,
+    changes: Changes,
 ) -> Response:
     """Queue a submission and lead to its page, or show the form again with what is wrong."""
     yaml, draft = fields.get("yaml", "").replace("\r\n", "\n"), fields.get("draft", "")
@@ -47,4 +50,7 @@ def submit(
     except InvalidInput as refused:
         page = submit_page(tracks, yaml, draft, refused.problems)
         return render(PAGE, page, viewer, 422)
+    with read_session(database) as session:
+        topics = submission_topics(session, receipt.submission_id)
+    changes.tell(topics)
     return RedirectResponse(f"/submissions/{receipt.submission_id}", 303)

@@ -15,8 +15,9 @@ from server.access.worker_tokens import bind, require_worker
 from server.artifacts.checkpoints import with_checkpoint
 from server.canary import schedule
 from server.database import write, write_session
-from server.dependencies import Database, ReadSession, Settings, Tracks
+from server.dependencies import Changes, Database, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
+from server.live.topics import QUEUE, offer_topics
 from server.tables import Worker, utc_now
 from server.trust.marks import mark_worker
 from server.trust.standing import settle_standing
@@ -44,7 +45,11 @@ def list_workers(session: ReadSession, tracks: Tracks, settings: Settings) -> Wo
 
 @router.post("", responses=guarded(409, 413))
 def register(
-    hello: WorkerHello, caller: Reporter, database: Database, settings: Settings
+    hello: WorkerHello,
+    caller: Reporter,
+    database: Database,
+    settings: Settings,
+    changes: Changes,
 ) -> WorkerRegistration:
     """Register a worker, or update the one of that name."""
 
@@ -55,6 +60,7 @@ def register(
         return worker
 
     worker = write(database, store)
+    changes.tell([QUEUE])
     return WorkerRegistration(
         worker_id=worker.id,
         heartbeat_seconds=settings.lease_seconds / HEARTBEATS_PER_LEASE,
@@ -69,10 +75,13 @@ def trust(
     database: Database,
     tracks: Tracks,
     settings: Settings,
+    changes: Changes,
 ) -> WorkerTrust:
     """Mark a worker as trusted or not, with all that it has measured; repeats change nothing."""
     with write_session(database) as session:
-        return mark_worker(session, request, caller.name, tracks, settings)
+        trust = mark_worker(session, request, caller.name, tracks, settings)
+    changes.tell_all()
+    return trust
 
 
 @router.post(
@@ -86,6 +95,7 @@ def claim(
     database: Database,
     tracks: Tracks,
     settings: Settings,
+    changes: Changes,
     key: ClaimKey = None,
 ) -> JobOffer | Response:
     """Lease the first queued job that fits the worker, or a canary that is due before it.
@@ -103,4 +113,7 @@ def claim(
             offer = schedule.claim(session, worker_id, tracks, settings, token)
         if offer is not None:
             offer = with_checkpoint(session, offer, worker_id)
-    return offer if offer is not None else Response(status_code=204)
+    if offer is None:
+        return Response(status_code=204)
+    changes.tell(offer_topics(offer))
+    return offer

@@ -239,12 +239,29 @@
     const figures = [...element.querySelectorAll("figure")].map((figure) => new Figure(figure, urls[0]));
     let submissions = [];
     const chosen = () => axisSwitch.querySelector("input:checked").value;
+    let timer = 0;
+    let isLoading = false;
+    let isOutdated = false;
 
     const draw = (anew) => {
       for (const figure of figures) figure.draw(submissions, chosen(), anew);
     };
 
+    // One at a time: what changes meanwhile is fetched right after it.
     const load = async () => {
+      isOutdated = true;
+      if (isLoading) return;
+      isLoading = true;
+      while (isOutdated) {
+        isOutdated = false;
+        await fetchAndDraw();
+      }
+      isLoading = false;
+      if (!urls.length) return;
+      if (submissions.some((submission) => submission.active) || !submissions.length) plan();
+    };
+
+    const fetchAndDraw = async () => {
       try {
         const fetched = await Promise.all(urls.map(async (url) => {
           const response = await fetch(url, { headers: { Accept: "application/json" } });
@@ -259,19 +276,26 @@
       } catch (error) {
         message.textContent = `The curves could not be loaded: ${error.message}.`;
       }
-      if (!urls.length) return;
-      if (submissions.some((submission) => submission.active) || !submissions.length) plan();
     };
 
-    const plan = () => setTimeout(() => {
-      if (document.hidden) document.addEventListener("visibilitychange", load, { once: true });
-      else load();
-    }, RENEW_MILLISECONDS);
+    const plan = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (document.hidden) document.addEventListener("visibilitychange", load, { once: true });
+        else load();
+      }, RENEW_MILLISECONDS);
+    };
+
+    // live.js hears of it from the server.
+    document.addEventListener("board-changed", ({ detail }) => {
+      if (detail.startsWith("run:")) load();
+    });
 
     chooseAxis(axisSwitch);
     axisSwitch.addEventListener("change", () => {
-      keepAxis(chosen());
       draw(true);
+      // Browsers let no file change its address.
+      if (location.protocol !== "file:") keepAxis(chosen());
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
     load();

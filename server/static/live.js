@@ -2,11 +2,21 @@
 // regions marked with data-live up to date in place, so that scroll position, focus, open
 // details, checked boxes and selected text stay. The page stops by itself once the
 // server no longer asks for renewal with data-renew-seconds on the body.
+//
+// The server says when one of the body's data-topics has changed, through server-sent events.
+// Until that connection is there, and where there is none, the page asks every few seconds.
 "use strict";
 
 (() => {
   const sign = document.getElementById("live-sign");
+  // Changes that another process of the server made are no events.
+  const WHILE_CONNECTED_SECONDS = 15;
+  const AGAIN_MILLISECONDS = 30000;
   let timer = 0;
+  let source = null;
+  let isConnected = false;
+  let isRenewing = false;
+  let isOutdated = false;
 
   const seconds = () => Number(document.body.dataset.renewSeconds || 0);
 
@@ -82,29 +92,82 @@
     }
     // A row that moved up or down has lost the focus on its way.
     if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
-    if (page.body.dataset.renewSeconds) document.body.dataset.renewSeconds = page.body.dataset.renewSeconds;
-    else delete document.body.dataset.renewSeconds;
-  };
-
-  const tick = async () => {
-    if (document.hidden) return;
-    try {
-      await renew();
-      show(seconds() ? `live, every ${seconds()} s` : "", false);
-    } catch {
-      show("no connection, trying again", true);
+    for (const name of ["renewSeconds", "topics"]) {
+      if (page.body.dataset[name]) document.body.dataset[name] = page.body.dataset[name];
+      else delete document.body.dataset[name];
     }
-    plan();
   };
 
-  const plan = () => {
+  const showLive = () => {
+    if (!seconds()) show("", false);
+    else show(isConnected ? "live" : `live, every ${seconds()} s`, false);
+  };
+
+  // One renewal at a time: what changes meanwhile is fetched right after it.
+  const tick = async () => {
+    isOutdated = true;
+    if (document.hidden || isRenewing) return;
+    isRenewing = true;
+    let isLost = false;
+    while (isOutdated && !isLost) {
+      isOutdated = false;
+      try {
+        await renew();
+        listen();
+        showLive();
+      } catch {
+        isLost = true;
+        show("no connection, trying again", true);
+      }
+    }
+    isRenewing = false;
+    plan(isLost ? seconds() : undefined);
+  };
+
+  const plan = (wait = isConnected ? WHILE_CONNECTED_SECONDS : seconds()) => {
     clearTimeout(timer);
-    if (seconds()) timer = setTimeout(tick, seconds() * 1000);
+    if (seconds()) timer = setTimeout(tick, wait * 1000);
   };
 
+  const ignore = () => {
+    source?.close();
+    source = null;
+    isConnected = false;
+  };
+
+  const listen = () => {
+    const topics = seconds() && !document.hidden ? document.body.dataset.topics : "";
+    if (topics && source?.topics === topics) return;
+    ignore();
+    if (!topics || !window.EventSource) return;
+    const query = new URLSearchParams(topics.split(" ").map((topic) => ["topic", topic]));
+    const opened = new EventSource(`/api/v1/events?${query}`);
+    opened.topics = topics;
+    opened.addEventListener("open", () => {
+      isConnected = true;
+      showLive();
+      // What changed since the page was made was told to nobody.
+      tick();
+    });
+    opened.addEventListener("changed", ({ data }) => {
+      document.dispatchEvent(new CustomEvent("board-changed", { detail: data }));
+      tick();
+    });
+    opened.addEventListener("error", () => {
+      if (isConnected) tick();
+      isConnected = false;
+      // A browser tries a lost connection again by itself, but not one that was refused.
+      if (opened.readyState === EventSource.CLOSED) setTimeout(() => source === opened && (ignore(), listen()), AGAIN_MILLISECONDS);
+    });
+    source = opened;
+  };
+
+  // Browsers open few connections to one host: only the page that is looked at keeps one.
   document.addEventListener("visibilitychange", () => {
+    listen();
     if (!document.hidden && seconds()) tick();
   });
-  if (seconds()) show(`live, every ${seconds()} s`, false);
+  showLive();
+  listen();
   plan();
 })();

@@ -169,6 +169,7 @@ def test_lost_connection_is_said(board: Board, page: Page) -> None:
     receipt, offer = start(board, "Cut off")
     page.goto(f"/submissions/{receipt.submission_id}")
     page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')); }")
+    factories.heartbeat(board, offer, completed=10)
     expect(page.locator("#live-sign")).to_have_text("no connection, trying again", timeout=8000)
     factories.finish(board, offer)
 

@@ -165,6 +165,8 @@ def settings(
         # So that a queue holds what a test puts there; tests of verdicts say otherwise.
         queues_runs=False,
         canary_hours=0.0,
+        # Tests change the database behind the server's back.
+        page_cache_seconds=0.0,
     )
 
 

@@ -14,6 +14,7 @@ from server.canary import schedule
 from server.database import write_session
 from server.job_queue import extend_leases
 from server.lease_clock import lease_now
+from server.live.hub import Hub
 from server.reaper import Reaper
 from server.tables import Attempt, Job, utc_now
 from tests.server.factories import claim, claim_one, finish, heartbeat, register, submit
@@ -41,13 +42,13 @@ def test_no_lease_ends_because_the_clock_is_put(
     submit(client)
     offer = claim_one(client)
     put_clock(by)
-    Reaper(engine, 5.0, {}, False)._pass()
+    Reaper(engine, 5.0, {}, False, Hub())._pass()
     other = claim(client, register(client, "other"))
     assert other is not None
     assert other.job_id != offer.job_id
     assert heartbeat(client, offer).status_code == 200
     put_clock(timedelta(0))
-    Reaper(engine, 5.0, {}, False)._pass()
+    Reaper(engine, 5.0, {}, False, Hub())._pass()
     for each in (offer, other):
         finish(client, each)
     assert session.exec(select(Job.state)).all() == [JobState.SUCCEEDED] * 2
@@ -67,7 +68,7 @@ def test_a_start_with_another_clock_gives_every_lease_its_whole_length(
     with write_session(engine) as writer:
         extend_leases(writer, until)
     assert session.exec(select(Job.lease_expires_at)).one() == until
-    Reaper(engine, 5.0, {}, False)._pass()
+    Reaper(engine, 5.0, {}, False, Hub())._pass()
     session.rollback()
     assert session.exec(select(Job.state)).one() is JobState.RUNNING
 

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from core.schema.job import JobState
 from server import reaper as reaper_module
 from server.database import write_session
+from server.live.hub import Hub
 from server.reaper import Reaper
 from server.tables import Job, utc_now
 from tests.server.factories import API, claim_one, submit
@@ -36,7 +37,7 @@ def test_the_reaper_requeues_expired_leases(
     offer = claim_one(client)
     with write_session(engine) as writer:
         writer.get_one(Job, offer.job_id).lease_expires_at = utc_now() - timedelta(seconds=1)
-    assert asyncio.run(run_for(Reaper(engine, FAST, {}, False), 0.3))
+    assert asyncio.run(run_for(Reaper(engine, FAST, {}, False, Hub()), 0.3))
     assert session.exec(select(Job.state)).one() is JobState.QUEUED
 
 
@@ -51,7 +52,7 @@ def test_the_reaper_outlives_a_database_that_fails(
         raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
 
     monkeypatch.setattr(reaper_module, "requeue_expired", fail)
-    assert asyncio.run(run_for(Reaper(engine, FAST, {}, False), 0.3))
+    assert asyncio.run(run_for(Reaper(engine, FAST, {}, False, Hub()), 0.3))
     assert calls > 1
     assert "expired leases were not requeued" in caplog.text
 
@@ -63,7 +64,7 @@ def test_a_reaper_that_dies_says_so(
         raise KeyError("a fault of the program")
 
     monkeypatch.setattr(reaper_module, "requeue_expired", break_down)
-    assert not asyncio.run(run_for(Reaper(engine, FAST, {}, False), 0.3))
+    assert not asyncio.run(run_for(Reaper(engine, FAST, {}, False, Hub()), 0.3))
     (record,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert "leases no longer expire" in record.message
 
