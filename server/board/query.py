@@ -92,6 +92,9 @@ class BoardQuery(Message):
     setting: str = Field(default="", max_length=200)
     """Only rows that change this setting, such as `model.dropout`, or give it a value, such as
     `model.dropout=0.0`."""
+    verified: Literal["", "yes", "no"] = ""
+    """Only rows that trusted workers measured, or measured the same as, or only the others; empty
+    for all."""
     max_cost_usd: float | None = Field(default=None, ge=0.0, le=1e9)
     """Only rows that cost at most this much a run."""
     page: int = Field(default=1, ge=1, le=MAX_PAGE)
@@ -119,6 +122,8 @@ class BoardQuery(Message):
             conditions.append(col(BoardEntry.author) == self.author)
         if self.verdict:
             conditions.append(col(BoardEntry.verdict) == self.verdict)
+        if self.verified:
+            conditions.append(col(BoardEntry.verified).is_(self.verified == "yes"))
         if setting := self.setting.strip().lower():
             path, has_value, value = setting.partition("=")
             end = f"{value.strip()}\n" if has_value else ""

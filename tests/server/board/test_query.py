@@ -51,6 +51,8 @@ def names(session: Session, track: Track, **query: object) -> list[str]:
         ({"setting": "model.dropout=0.2"}, []),
         ({"verdict": "better"}, []),
         ({"max_cost_usd": 0.0}, []),
+        ({"verified": "yes"}, ["alpha", "gamma", "Beta"]),
+        ({"verified": "no"}, []),
     ],
 )
 def test_rows_are_those_asked_for_in_that_order(
