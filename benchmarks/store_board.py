@@ -19,6 +19,7 @@ from core.schema.job import PROTOCOL_VERSION, WorkerHello
 from core.schema.overrides import resolve
 from core.schema.result import DataIdentity, Provenance, RunResult, Timing
 from core.tracks import BASELINES, load_tracks
+from server.board_keys import baseline_hash
 from server.canary.schedule import claim
 from server.database import create_engine, upgrade, write_session
 from server.experiments import ensure_experiment
@@ -56,6 +57,12 @@ class Board:
             for number in range(count):
                 rate = {"optimizer.muon.learning_rate": 0.001 + number * 1e-6}
                 self._queue_one(session, f"{number:064}", resolve(self._tracks[TRACK].base, rate))
+
+    def queue_baseline(self) -> None:
+        """Queue one run of the track's base config."""
+        track = self._tracks[TRACK]
+        with write_session(self.engine) as session:
+            self._queue_one(session, baseline_hash(track), track.base)
 
     def workers(self, count: int) -> list[str]:
         """Register workers; their ids."""

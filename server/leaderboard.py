@@ -13,12 +13,12 @@ from core.schema.overrides import Change
 from core.schema.track import Track
 from server.board.query import BoardQuery
 from server.board.standings import standings
-from server.board.tables import BoardEntry, Place
+from server.board.tables import BoardEntry, BoardTotals, Place
 from server.board_keys import BoardKey, board_keys, shown_key
 from server.pooling import PooledResult
 from server.run_labels import PROJECT, Label, known_labels
 from server.standing import RunStanding, active_runs, ended_runs
-from server.verdict.board_losses import board_noise, losses_by_experiment
+from server.verdict.board_losses import losses_by_experiment
 from server.verdict.judge import Verdict, judge_pair
 from server.verdict.rerun_outcomes import RerunNote, rerun_notes
 from server.verdict.view import BoardVerdicts, ExperimentVerdict, WithdrawnNote, board_verdicts
@@ -115,8 +115,8 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
     counts = dict.fromkeys((Place.RANKED, Place.WITHDRAWN), 0)
     baseline, rows, pending = None, tuple[BoardRow, ...](), ""
     if key is not None:
-        counts = _counts(session, key, query)
         entry = _baseline(session, key)
+        counts = _counts(session, key, query, has_baseline=entry is not None)
         entries = _entries(session, key, query, counts)
         shown = [*([entry] if entry else []), *entries]
         context = _Context(session, track, key, shown, active, ended)
@@ -165,8 +165,14 @@ def _waiting(run: RunStanding, labels: dict[str, Label]) -> WaitingRow:
     return WaitingRow(**label.model_dump(), run=run)
 
 
-def _counts(session: Session, key: str, query: BoardQuery) -> dict[Place, int]:
-    """Rows that are asked for, by where they stand."""
+def _counts(
+    session: Session, key: str, query: BoardQuery, *, has_baseline: bool
+) -> dict[Place, int]:
+    """Rows that are asked for, by where they stand; of a whole board, its totals know them."""
+    totals = session.get(BoardTotals, key)
+    if totals is not None and not query.is_filtered:
+        num_withdrawn = totals.num_listed - totals.num_ranked - has_baseline
+        return {Place.RANKED: totals.num_ranked, Place.WITHDRAWN: num_withdrawn}
     counts = []
     for place in (Place.RANKED, Place.WITHDRAWN):
         number = select(func.count()).select_from(BoardEntry)
@@ -263,7 +269,7 @@ class _Context:
             if (other := self._standings.above(entry.val_loss, entry.experiment_hash))
         }
         losses = losses_by_experiment(session, key, {*above, *above.values()})
-        noise = board_noise(session, key)
+        noise = self._standings.noise
         tied = set()
         for identity, other in above.items():
             pair = judge_pair(losses[identity], losses[other], noise)

@@ -41,13 +41,15 @@ def known_labels(
     its id, goes by the submission that asked for it, or by the setting that it leaves out.
     """
     labels: dict[str, Label] = {}
-    named = named_experiments()
-    chosen = select(*named.c).where(named.c.experiment_hash.in_(experiments))
+    named = named_experiments(experiments)
+    chosen = select(*named.c)
     for row in session.exec(chosen.order_by(named.c.created_at, named.c.submission_id)):
         label = Label(submission_id=row.submission_id, name=row.name, author=row.author)
         labels.setdefault(row.experiment_hash, label)
         if row.run_id is not None:
             labels.setdefault(row.run_id, label)
+    parents = select(Ablation.experiment_hash).where(col(Ablation.variant_hash).in_(experiments))
+    named = named_experiments(parents)
     whole = (
         select(  # type: ignore[call-overload]
             Run.id, Ablation.path, named.c.submission_id, named.c.name, named.c.author

@@ -94,7 +94,7 @@ def runs_by_experiment(
 def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
     """Runs of a track that are running or queued, in the order in which they will end up done."""
     states = (JobState.RUNNING, JobState.QUEUED)
-    query = _runs().where(Experiment.track == track).where(col(Job.state).in_(states))
+    query = _runs().where(Job.track == track).where(col(Job.state).in_(states))
     waits = col(Job.state) == JobState.QUEUED
     query = query.order_by(waits, *CLAIM_ORDER)
     return _standings(session, query)
@@ -103,7 +103,7 @@ def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
 def ended_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
     """Runs of a track that failed or were cancelled, the newest 50 first."""
     states = (JobState.FAILED, JobState.CANCELLED)
-    query = _runs().where(Experiment.track == track).where(col(Job.state).in_(states))
+    query = _runs().where(Job.track == track).where(col(Job.state).in_(states))
     newest = func.coalesce(Job.finished_at, Job.created_at).desc()
     return _standings(session, query.order_by(newest).limit(MAX_ENDED))
 

@@ -1,4 +1,4 @@
-"""The order of a whole board by loss, kept in memory until the board changes."""
+"""The order of a whole board by loss, and its noise, kept in memory until the board changes."""
 
 from bisect import bisect_left
 from collections import OrderedDict
@@ -9,6 +9,8 @@ from threading import Lock
 from sqlmodel import Session, col, select
 
 from server.board.tables import BoardEntry, BoardTotals, Place
+from server.verdict.board_losses import board_noise
+from server.verdict.noise import Noise
 
 MAX_BOARDS = 8
 """Boards kept: those that were read last."""
@@ -21,6 +23,8 @@ class Standings:
     losses: tuple[float, ...]
     hashes: tuple[str, ...]
     costs: tuple[float | None, ...]
+    noise: Noise | None = None
+    """Of the board."""
 
     def rank(self, loss: float) -> int:
         """Rank of a loss, from 1; equal losses share one."""
@@ -73,4 +77,5 @@ def _read(session: Session, key: str) -> Standings:
         losses=tuple(loss for loss, _, _ in rows if loss is not None),
         hashes=tuple(identity for _, identity, _ in rows),
         costs=tuple(cost for _, _, cost in rows),
+        noise=board_noise(session, key),
     )

@@ -1,14 +1,21 @@
 """Who stands behind an experiment: who submitted it, and whose submission was rebased onto it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Subquery, null, union_all
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from server.idle.tables import Rebase, RebaseOutcome
 from server.tables import SubmissionRow
 
 
-def named_experiments() -> Subquery:
+def named_experiments(experiments: Sequence[str] | SelectOfScalar[str] | None = None) -> Subquery:
     """Every pair of an experiment and a submission that stands behind it.
+
+    Args:
+        experiments: hashes of those that are asked about; None for all. SQLite reads all rows of a
+            union that is filtered from without.
 
     Columns: `experiment_hash`, `submission_id`, `run_id` (the run that the submission asked for,
     null for a rebased one), `name`, `author`, `track` and `created_at` of the submission.
@@ -32,4 +39,7 @@ def named_experiments() -> Subquery:
         .join(SubmissionRow, col(SubmissionRow.id) == col(Rebase.submission_id))
         .where(Rebase.outcome == RebaseOutcome.EXPERIMENT)
     )
+    if experiments is not None:
+        submitted = submitted.where(col(SubmissionRow.experiment_hash).in_(experiments))
+        rebased = rebased.where(col(Rebase.experiment_hash).in_(experiments))
     return union_all(submitted, rebased).subquery("named")

@@ -105,11 +105,9 @@ def lose_record(session: Session, row: RecordRow, reason: str) -> None:
 
 def is_withdrawn(session: Session, experiment_hash: str) -> bool:
     """Whether every submission of an experiment, or rebased onto it, was withdrawn."""
-    named = named_experiments()
-    submissions = (
-        select(named.c.submission_id, Withdrawal.submission_id)
-        .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .where(named.c.experiment_hash == experiment_hash)
+    named = named_experiments([experiment_hash])
+    submissions = select(named.c.submission_id, Withdrawal.submission_id).outerjoin(
+        Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id
     )
     taken_back = [withdrawal is not None for _, withdrawal in session.exec(submissions)]
     return bool(taken_back) and all(taken_back)

@@ -131,11 +131,10 @@ def withdrawn_among(session: Session, experiments: Collection[str]) -> dict[str,
     """Those of some experiments all of whose submissions were withdrawn, with the last reason."""
     if not experiments:
         return {}
-    named = named_experiments()
+    named = named_experiments(list(experiments))
     query = (
         select(named.c.experiment_hash, Withdrawal)
         .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .where(named.c.experiment_hash.in_(experiments))
         .order_by(col(Withdrawal.created_at))
     )
     notes: dict[str, list[Withdrawal | None]] = {}
