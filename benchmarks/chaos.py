@@ -174,7 +174,7 @@ def unequal(processes: Processes, runs: list[str]) -> list[str]:
     for run in runs:
         repeated = processes.runner("reproduce", run, "--device", "cpu", "--json")
         figures = json.loads(repeated.stdout)["figures"] if repeated.stdout else []
-        losses = [figure["delta"] for figure in figures if figure["label"] == "Validation loss"]
+        losses = [figure["deltas"][1] for figure in figures if figure["label"] == "Validation loss"]
         if losses != [0]:
             different.append(
                 f"{run} differs from an uninterrupted run: {losses or repeated.stderr}"

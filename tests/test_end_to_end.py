@@ -131,8 +131,8 @@ def test_what_a_killed_worker_left_is_gone_on_with_elsewhere_to_the_same_result(
     reproduced = processes.runner("reproduce", run_id, "--device", "cpu", "--json")
     assert reproduced.returncode == 0, reproduced.stderr
     figures = {figure["label"]: figure for figure in json.loads(reproduced.stdout)["figures"]}
-    assert figures["Validation loss"]["delta"] == 0
-    assert figures["synthetic_world acc_norm"]["delta"] == 0
+    assert figures["Validation loss"]["deltas"][1] == 0
+    assert figures["synthetic_world acc_norm"]["deltas"][1] == 0
     wait_for(lambda: not list(artifacts.iterdir()), 30.0)
     second.terminate()
     assert second.wait(timeout=60) == 0
@@ -152,11 +152,11 @@ def test_a_run_of_a_worker_is_reproduced_to_the_last_bit(processes):
     assert answer["same_data"]
     assert answer["circumstances"] == []
     figures = {figure["label"]: figure for figure in answer["figures"]}
-    assert figures["Validation loss"]["a"] == theirs["val_loss"]
-    assert figures.pop("Peak memory")["delta"] is not None
-    assert {figure["delta"] for figure in figures.values()} == {0, None}
-    assert figures["Validation loss"]["delta"] == 0
-    assert figures["synthetic_world acc_norm"]["delta"] == 0
+    assert figures["Validation loss"]["values"][0] == theirs["val_loss"]
+    assert figures.pop("Peak memory")["deltas"][1] is not None
+    assert {figure["deltas"][1] for figure in figures.values()} == {0, None}
+    assert figures["Validation loss"]["deltas"][1] == 0
+    assert figures["synthetic_world acc_norm"]["deltas"][1] == 0
 
 
 def test_a_change_is_judged_without_anybody_asking(processes):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from sqlmodel import Session
 
@@ -34,7 +35,7 @@ def authors_page(session: Session, sort: SortKey = "better", page: int = 1) -> A
     return AuthorsPage(
         title="Authors",
         section="authors",
-        json_url=f"/api/v1/authors?sort={sort}&page={page}",
+        json_url=_json_url(sort, page),
         found=list_authors(session, sort, page),
     )
 
@@ -53,3 +54,11 @@ def author_page(
         json_url=f"/api/v1/authors/{name}?page={page}",
         author=view_author(session, tracks, name, page),
     )
+
+
+def _json_url(sort: SortKey, page: int) -> str:
+    """The address of the list as JSON, without what is as by default."""
+    asked: dict[str, str] = {} if sort == "better" else {"sort": sort}
+    if page > 1:
+        asked["page"] = str(page)
+    return f"/api/v1/authors?{urlencode(asked)}" if asked else "/api/v1/authors"

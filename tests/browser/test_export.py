@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             overrides = {"model.dropout": 0.2}
             factories.submit_and_finish(client, NAME, overrides, val_loss=1.9)
         with SiteClient(Transport(url, 10.0)) as reader:
-            summary = SiteExport(reader, ExportFolder(folder / "below", False), 100).run()
+            summary = SiteExport(reader, ExportFolder(folder / "below", False), 1000).run()
     assert summary.num_left_out == 0
     return folder
 

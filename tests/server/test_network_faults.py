@@ -81,6 +81,7 @@ class Setting:
             once=False,
             rest_seconds=0.0,
             hang_seconds=60.0,
+            upload_seconds=3600.0,
             child_command=programs.program(self.folder, TRAIN),
             anchor_command=[sys.executable, "-S", "-c", ""],
         )

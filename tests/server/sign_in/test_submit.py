@@ -35,7 +35,7 @@ def test_the_form_begins_with_who_is_signed_in_as_the_author(ada: TestClient) ->
     page = ada.get(SUBMIT)
     assert page.status_code == 200
     assert "author: ada\n" in form(page.text)["yaml"]
-    assert 'href="/submit" aria-current="true"' in page.text
+    assert 'href="/submit" data-needs-server aria-current="true"' in page.text
     assert 'href="/submit"' in ada.get("/").text
 
 
