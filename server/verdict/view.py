@@ -77,15 +77,7 @@ def board_verdicts(
         num_baseline_runs: seeds of the baseline that were measured under it.
         experiments: whose are wanted; None for all.
     """
-    standing = standing_record(session, key)
-    record_hash = standing.experiment_hash if standing else None
-    query = select(JudgementRow).where(JudgementRow.comparability_key == key)
-    if experiments is not None:
-        query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
-    verdicts = {
-        row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
-        for row in session.exec(query)
-    }
+    verdicts = verdicts_among(session, key, experiments)
     pending = "Its first run is not judged yet."
     if num_baseline_runs < MIN_BASELINE_RUNS:
         pending = f"The baseline has {num_baseline_runs} of the {MIN_BASELINE_RUNS} runs that a "
@@ -98,13 +90,14 @@ def board_verdicts(
 
 
 def verdicts_among(
-    session: Session, key: str, experiments: Collection[str]
+    session: Session, key: str, experiments: Collection[str] | None
 ) -> dict[str, ExperimentVerdict]:
-    """Verdicts under a key of those of some experiments that have one, by their hashes."""
+    """Verdicts under a key of those experiments that have one, by their hashes; of all for None."""
     standing = standing_record(session, key)
     record_hash = standing.experiment_hash if standing else None
     query = select(JudgementRow).where(JudgementRow.comparability_key == key)
-    query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
+    if experiments is not None:
+        query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
     return {
         row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
         for row in session.exec(query)
