@@ -228,9 +228,7 @@ class _Context:
         self._active = Counter(run.experiment_hash for run in active)
         self._ended = Counter(run.experiment_hash for run in ended)
         self._tied = self._ties(session, key, entries)
-        self.verdicts: BoardVerdicts = board_verdicts(
-            session, track, key, num_baseline_runs, identities
-        )
+        self.verdicts: BoardVerdicts = board_verdicts(session, key, num_baseline_runs, identities)
 
     def row(self, entry: BoardEntry) -> BoardRow:
         """An entry as a row."""

@@ -267,7 +267,7 @@ def _results(
     for key, result in _by_key(runs).items():
         base = baseline.get(key)
         num_seeds = base.num_seeds if base else 0
-        verdicts = board_verdicts(session, track, key, num_seeds, {identity})
+        verdicts = board_verdicts(session, key, num_seeds, {identity})
         verdict = None if is_baseline else verdicts.of.get(identity)
         results.append(
             KeyedResult(

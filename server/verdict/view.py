@@ -6,7 +6,6 @@ from pydantic import AwareDatetime
 from sqlmodel import Session, col, select
 
 from core.schema.base import Message
-from core.schema.track import Track
 from server.idle.names import named_experiments
 from server.idle.tables import Rebase
 from server.tables import SubmissionRow
@@ -65,39 +64,31 @@ class BoardVerdicts(Message):
 
 
 def board_verdicts(
-    session: Session,
-    track: Track,
-    key: str,
-    num_baseline_runs: int,
-    experiments: Collection[str] | None = None,
+    session: Session, key: str, num_baseline_runs: int, experiments: Collection[str]
 ) -> BoardVerdicts:
-    """The verdicts under a key.
+    """The verdicts of some experiments under a key.
 
     Args:
         num_baseline_runs: seeds of the baseline that were measured under it.
-        experiments: whose are wanted; None for all.
+        experiments: their hashes.
     """
     verdicts = verdicts_among(session, key, experiments)
     pending = "Its first run is not judged yet."
     if num_baseline_runs < MIN_BASELINE_RUNS:
         pending = f"The baseline has {num_baseline_runs} of the {MIN_BASELINE_RUNS} runs that a "
         pending += "verdict needs."
-    if experiments is None:
-        withdrawn = withdrawn_experiments(session, track.rules.name)
-    else:
-        withdrawn = withdrawn_among(session, experiments)
+    withdrawn = withdrawn_among(session, experiments)
     return BoardVerdicts(of=verdicts, withdrawn=withdrawn, pending=pending)
 
 
 def verdicts_among(
-    session: Session, key: str, experiments: Collection[str] | None
+    session: Session, key: str, experiments: Collection[str]
 ) -> dict[str, ExperimentVerdict]:
-    """Verdicts under a key of those experiments that have one, by their hashes; of all for None."""
+    """Verdicts under a key of those of some experiments that have one, by their hashes."""
     standing = standing_record(session, key)
     record_hash = standing.experiment_hash if standing else None
     query = select(JudgementRow).where(JudgementRow.comparability_key == key)
-    if experiments is not None:
-        query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
+    query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
     return {
         row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
         for row in session.exec(query)
