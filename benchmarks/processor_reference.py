@@ -81,7 +81,7 @@ def newton_schulz(x_MN: Tensor, steps: int) -> Tensor:
     return x_MN.T if tall else x_MN
 
 
-def _plain_optimizers(model: Transformer, config: OptimizerConfig, _: object) -> Optimizers:
+def _plain_optimizers(model: Transformer, config: OptimizerConfig, *_: object) -> Optimizers:
     adamw = config.adamw.model_copy(update={"fused": False})
     plain = config.model_copy(update={"adamw": adamw})
     return build_optimizers(model, plain, update_matrix_by_matrix)

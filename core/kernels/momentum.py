@@ -16,19 +16,21 @@ def fused_accelerate(
     decay: Tensor,
     gradient_scale: Tensor,
     nesterov: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
-    """Move the momenta, in place, and return what is to be orthogonalised; bfloat16 [S, M, N].
+    """Move the momenta, in place, and return what is to be orthogonalised; [S, M, N].
 
     Args:
         gradients: [M, N] or [S, M, N] each.
         decay: float32 scalar, the momentum's.
         gradient_scale: float32 scalar, a factor on every gradient.
+        dtype: of the result.
     """
     from core.kernels.triton_momentum import accelerate_
 
     rows, columns = gradients[0].shape[-2:]
     num_matrices = sum(gradient.numel() for gradient in gradients) // (rows * columns)
-    stack_SMN = gradients[0].new_empty(num_matrices, rows, columns, dtype=torch.bfloat16)
+    stack_SMN = gradients[0].new_empty(num_matrices, rows, columns, dtype=dtype)
     start = 0
     for gradient, momentum in zip(gradients, momenta, strict=True):
         end = start + gradient.numel() // (rows * columns)

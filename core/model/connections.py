@@ -3,6 +3,8 @@
 Shape suffixes: B batch, T time, C hidden channels, L layers, S skip connections.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -36,13 +38,25 @@ class StreamConnections(nn.Module):
             embedding_BTC: what entered the network.
             entered: what entered the layers of the first half; the layer's own is added to it.
         """
+        own_weight: Tensor | None = None
+        others: list[tuple[Tensor, Tensor]] = []
         if self.mixes:
-            x_BTC = self.stream_weights_L[layer] * x_BTC
-            x_BTC = x_BTC + self.embedding_weights_L[layer] * embedding_BTC
-        if self.skips:
-            opposite = self.num_layers - 1 - layer
-            if layer < opposite:
-                entered.append(x_BTC)
-            elif opposite < layer:
-                x_BTC = x_BTC + self.skip_weights_S[opposite] * entered[opposite]
+            own_weight = self.stream_weights_L[layer]
+            others.append((self.embedding_weights_L[layer], embedding_BTC))
+        opposite = self.num_layers - 1 - layer
+        if self.skips and opposite < layer:
+            others.append((self.skip_weights_S[opposite], entered[opposite]))
+        if others:
+            x_BTC = self.weighted_sum(x_BTC, own_weight, others)
+        if self.skips and layer < opposite:
+            entered.append(x_BTC)
         return x_BTC
+
+    def weighted_sum(
+        self, x_BTC: Tensor, own_weight: Tensor | None, others: Sequence[tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """Sum of a stream, whose weight is 1 if it has none, and others with theirs."""
+        sum_BTC = x_BTC if own_weight is None else own_weight * x_BTC
+        for weight, other_BTC in others:
+            sum_BTC = sum_BTC + weight * other_BTC
+        return sum_BTC

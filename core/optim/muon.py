@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.kernels.momentum import fused_accelerate
 from core.kernels.selection import has_kernels
-from core.optim.orthogonalize import Coefficients, orthogonalize, working_dtype
+from core.optim.orthogonalize import Coefficients, orthogonalize
 from core.schema.optimizer_config import MuonConfig
 
 MEAN_SQUARE_EPSILON = 1e-10
@@ -31,6 +31,8 @@ class Rates(NamedTuple):
 class UpdateRule(NamedTuple):
     """What stays the same in all steps, as plain values."""
 
+    iteration_format: torch.dtype
+    """Number format in which matrices are orthogonalised."""
     nesterov: bool
     newton_schulz_steps: int
     coefficients: Coefficients
@@ -63,7 +65,12 @@ def accelerate(stack: Stack, rates: Rates, rule: UpdateRule) -> Tensor:
     """Move the momenta and return what is to be orthogonalised, as one stack [S, M, N]."""
     if has_kernels(stack.momenta[0]):
         accelerated_SMN: Tensor = fused_accelerate(
-            stack.gradients, stack.momenta, rates.momentum, rates.gradient_scale, rule.nesterov
+            stack.gradients,
+            stack.momenta,
+            rates.momentum,
+            rates.gradient_scale,
+            rule.nesterov,
+            rule.iteration_format,
         )
         return accelerated_SMN
     rows, columns = stack.weights[0].shape[-2:]
@@ -73,7 +80,7 @@ def accelerate(stack: Stack, rates: Rates, rule: UpdateRule) -> Tensor:
         moved = scaled.lerp(momentum.float(), rates.momentum)
         momentum.copy_(moved)
         update = scaled.lerp(moved, rates.momentum) if rule.nesterov else moved
-        updates.append(update.to(working_dtype(update)).reshape(-1, rows, columns))
+        updates.append(update.to(rule.iteration_format).reshape(-1, rows, columns))
     return torch.cat(updates)
 
 
@@ -141,15 +148,18 @@ class Muon(torch.optim.Optimizer):
         parameters: Iterable[nn.Parameter],
         config: MuonConfig,
         update: StackUpdate = update_stack,
+        iteration_format: torch.dtype = torch.float32,
     ) -> None:
         """Take parameters into care.
 
         Args:
             update: `update_stack`, or a compiled form of it.
+            iteration_format: number format in which matrices are orthogonalised.
         """
         super().__init__(list(parameters), {})
         self._neuron_norm = config.neuron_norm
         self._rule = UpdateRule(
+            iteration_format=iteration_format,
             nesterov=config.nesterov,
             newton_schulz_steps=config.newton_schulz_steps,
             coefficients=config.coefficients,

@@ -44,9 +44,9 @@ def orthogonalize(matrices_SMN: Tensor, steps: int, coefficients: Coefficients) 
     polynomial, so that no pass over the matrices is needed for it.
 
     Returns:
-        [S, M, N], bfloat16 on CUDA and float32 elsewhere, as the iterations are.
+        [S, M, N] in the number format of the input, which is that of the iterations.
     """
-    x_SMN = matrices_SMN.to(working_dtype(matrices_SMN))
+    x_SMN = matrices_SMN
     tall = x_SMN.size(-2) > x_SMN.size(-1)
     iterations = list(polynomials(steps, coefficients))
     together = merged_iterations(min(x_SMN.shape[-2:]), max(x_SMN.shape[-2:]), coefficients)
@@ -91,8 +91,3 @@ def polynomials(steps: int, coefficients: Coefficients) -> Iterator[Polynomial]:
     *earlier, last = POLAR_EXPRESS
     safe = ((a / SAFETY, b / SAFETY**3, c / SAFETY**5) for a, b, c in earlier)
     return islice(chain(safe, repeat(last)), steps)
-
-
-def working_dtype(tensor: Tensor) -> torch.dtype:
-    """Number format of the iterations on the tensor's device."""
-    return torch.bfloat16 if tensor.is_cuda else torch.float32

@@ -82,12 +82,16 @@ class Optimizers:
 
 
 def build_optimizers(
-    model: Transformer, config: OptimizerConfig, update: StackUpdate = update_stack
+    model: Transformer,
+    config: OptimizerConfig,
+    update: StackUpdate = update_stack,
+    iteration_format: torch.dtype = torch.float32,
 ) -> Optimizers:
     """Muon for hidden matrices and expert stacks; AdamW for everything else.
 
     Args:
         update: Muon's `update_stack`, or a compiled form of it.
+        iteration_format: number format in which Muon orthogonalises.
     """
     hidden, rest = split_parameters(model)
     groups = _adamw_groups(rest, config.adamw)
@@ -95,7 +99,7 @@ def build_optimizers(
     return Optimizers(
         config=config,
         parameters=tuple(model.parameters()),
-        muon=Muon(hidden, config.muon, update),
+        muon=Muon(hidden, config.muon, update, iteration_format),
         adamw=torch.optim.AdamW(
             groups,
             lr=config.adamw.learning_rate,

@@ -27,7 +27,6 @@ from core.optim.muon import (
     neuron_normed,
     update_stack,
 )
-from core.optim.orthogonalize import working_dtype
 from core.tensor_shares import local_share
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -67,7 +66,7 @@ class ShareUpdate:
         else:
             weight = stack.weights[0]
             shape = (len(stack.weights), 0, weight.size(1))
-            accelerated_SRN = weight.new_zeros(shape, dtype=working_dtype(weight))
+            accelerated_SRN = weight.new_zeros(shape, dtype=rule.iteration_format)
         whole_OMN = exchange.to_matrices(accelerated_SRN)
         mean_square_OM1 = None
         if stack.mean_squares:

@@ -65,7 +65,10 @@ class Learner:
             self.model, processes, device, experiment.training.precision, is_compiled
         )
         self.optimizers = build_optimizers(
-            self.model, experiment.optimizer, _stack_update(processes, is_compiled)
+            self.model,
+            experiment.optimizer,
+            _stack_update(processes, is_compiled),
+            iteration_format(device, self._training.precision),
         )
         self.can_record = can_record(device, self._training.precision, is_compiled, processes.size)
         self._graphs: dict[StepShape, StepGraph] = {}
@@ -224,6 +227,12 @@ def can_record(device: torch.device, precision: str, is_compiled: bool, num_proc
     """
     on_device = is_compiled and device.type == "cuda" and num_processes == 1
     return on_device and precision == "bfloat16"
+
+
+def iteration_format(device: torch.device, precision: str) -> torch.dtype:
+    """Number format of Muon's iterations: bfloat16 only where that is fast, and products are."""
+    is_fast = device.type == "cuda" and precision == "bfloat16"
+    return torch.bfloat16 if is_fast else torch.float32
 
 
 def _stack_update(processes: Processes, is_compiled: bool) -> StackUpdate:

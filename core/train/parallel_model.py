@@ -143,6 +143,7 @@ def _compile_pieces(model: Transformer) -> None:
         block.forward = compiled(block.forward)
     for name in ("context", "embed", "prediction_loss"):
         setattr(model, name, compiled(getattr(model, name)))
+    model.connections.weighted_sum = compiled(model.connections.weighted_sum)  # type: ignore[method-assign]
 
 
 def _uncompiled() -> AbstractContextManager[None]:

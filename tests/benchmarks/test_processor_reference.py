@@ -54,7 +54,7 @@ def test_a_loop_over_masks_gives_the_layers_output_and_gradients():
 
 def test_an_update_matrix_by_matrix_is_that_of_the_stack():
     rates = Rates(torch.tensor(0.1), torch.tensor(0.9), torch.tensor(0.5))
-    rule = UpdateRule(True, 5, "quintic", 0.0, 0.0, False)
+    rule = UpdateRule(torch.float32, True, 5, "quintic", 0.0, 0.0, False)
     moved = []
     for update in (update_stack, update_matrix_by_matrix):
         torch.manual_seed(0)

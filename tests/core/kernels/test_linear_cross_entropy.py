@@ -23,8 +23,8 @@ def example(num_tokens=300, num_entries=5003):
 
 
 def logits_of(x, weight, soft_cap):
-    """Float32 logits of bfloat16 products, as the fused operation has them."""
-    logits = F.linear(x, weight.bfloat16()).float()
+    """Float32 logits of bfloat16 vectors."""
+    logits = F.linear(x.float(), weight.bfloat16().float())
     return soft_cap * (logits / soft_cap).tanh() if soft_cap else logits
 
 
@@ -43,11 +43,53 @@ def test_loss_and_gradients_agree_with_plain_operations(monkeypatch, soft_cap, c
         assert relative_error(our, their) < 1e-2
 
 
+@pytest.mark.parametrize("num_channels", [40, 200])
+def test_any_number_of_channels_will_do(num_channels):
+    torch.manual_seed(0)
+    x = torch.randn(70, num_channels, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    weight = (torch.randn(300, num_channels, device="cuda") * 0.1).requires_grad_()
+    targets = torch.randint(300, (70,), device="cuda")
+    ours = torch.autograd.grad(fused_linear_cross_entropy(x, weight, targets, 0.0), (x, weight))
+    plain = F.cross_entropy(logits_of(x, weight, 0.0), targets)
+    theirs = torch.autograd.grad(plain, (x, weight))
+    assert all(relative_error(a, b) < 1e-2 for a, b in zip(ours, theirs, strict=True))
+
+
+def two_tokens_with_logits(below):
+    """Each token's target lies so far below the other's, whose logit is 64."""
+    x = 8 * torch.eye(2, 16, device="cuda", dtype=torch.bfloat16)
+    weight = torch.zeros(2, 16, device="cuda")
+    weight[0, 0] = weight[1, 1] = 8.0
+    weight[1, 0] = weight[0, 1] = (64.0 - below) / 8
+    return x.requires_grad_(), weight.requires_grad_(), torch.tensor([1, 0], device="cuda")
+
+
+@pytest.mark.parametrize("below", [1.0, 32.0, 68.0])
+def test_targets_far_below_other_logits_have_their_loss_and_gradient(below):
+    x, weight, targets = two_tokens_with_logits(below)
+    loss = fused_linear_cross_entropy(x, weight, targets, 0.0)
+    plain = F.cross_entropy(logits_of(x, weight, 0.0), targets)
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    ours = torch.autograd.grad(loss, (x, weight))
+    theirs = torch.autograd.grad(plain, (x, weight))
+    assert all(relative_error(a, b) < 1e-2 for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_target_further_below_counts_as_70_below_and_nothing_is_infinite():
+    x, weight, targets = two_tokens_with_logits(200.0)
+    loss = fused_linear_cross_entropy(x, weight, targets, 0.0)
+    assert loss.item() == pytest.approx(70.0, rel=1e-5)
+    gradients = torch.autograd.grad(loss, (x, weight))
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
 @pytest.mark.parametrize("soft_cap", [0.0, 3.0])
 def test_scores_agree_with_plain_operations(soft_cap):
     x, weight, targets = example()
     targets = targets.clamp(min=0)
-    logits = logits_of(x, weight, soft_cap)
+    # Scores are taken from logits in the products' format.
+    logits = F.linear(x, weight.bfloat16()).float()
+    logits = soft_cap * (logits / soft_cap).tanh() if soft_cap else logits
     targets[1::3] = logits.argmax(dim=-1)[1::3]
     log_likelihood, is_top = fused_linear_scores(x, weight, targets, soft_cap)
     plain = logits.log_softmax(dim=-1).gather(1, targets[:, None]).squeeze(1)

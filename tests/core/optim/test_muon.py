@@ -121,7 +121,7 @@ def test_the_compiled_update_equals_the_eager_one():
         tensors = [[torch.randn(2, 4, 6), torch.randn(4, 6)] for _ in range(3)]
         return Stack(*tensors, [torch.rand(2, 4, 1), torch.rand(4, 1)])
 
-    rule = UpdateRule(True, 5, "quintic", 0.9, 0.1, True)
+    rule = UpdateRule(torch.float32, True, 5, "quintic", 0.9, 0.1, True)
     rates = Rates(*(torch.tensor(value) for value in (0.1, 0.9, 0.5)))
     eager, compiled = stack(), stack()
     update_stack(eager, rates, rule)

@@ -169,7 +169,7 @@ def uneven_updates() -> list[float]:
     torch.manual_seed(0)
     mesh = init_device_mesh("cpu", (2,))
     rates = Rates(torch.tensor(0.1), torch.tensor(0.9), torch.tensor(0.5))
-    rule = UpdateRule(True, 5, "quintic", 0.9, 0.1, True)
+    rule = UpdateRule(torch.float32, True, 5, "quintic", 0.9, 0.1, True)
     differences = []
     for shapes in ([(5, 3)] * 3, [(1, 4)], [(1, 4, 2)], [(3, 4, 2), (4, 2)]):
         whole = Stack(

@@ -6,7 +6,7 @@ import torch
 from core.schema.overrides import resolve
 from core.tracks import load_tracks
 from core.train.distributed import ALONE
-from core.train.learner import Learner, can_record
+from core.train.learner import Learner, can_record, iteration_format
 from core.training_plan import StepShape
 
 BASE = resolve(
@@ -128,3 +128,15 @@ def test_replayed_steps_do_what_steps_do_before_and_after_a_resume():
     assert losses[-1] < losses[0]
     with plain.evaluated_weights(), resumed.evaluated_weights():
         torch.testing.assert_close(parameters(resumed), parameters(plain), rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "expected"),
+    [
+        ("cuda", "bfloat16", torch.bfloat16),
+        ("cuda", "float32", torch.float32),
+        ("cpu", "bfloat16", torch.float32),
+    ],
+)
+def test_muon_iterates_in_bfloat16_only_where_products_do_on_a_gpu(device, precision, expected):
+    assert iteration_format(torch.device(device), precision) == expected

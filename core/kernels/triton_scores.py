@@ -1,4 +1,4 @@
-"""Softmax of wide rows in Triton: loss with its gradient in place, and scores of targets.
+"""Softmax of wide rows in Triton: scores of their targets.
 
 Shape suffixes: N rows, V entries.
 """
@@ -6,8 +6,6 @@ Shape suffixes: N rows, V entries.
 import triton
 import triton.language as tl
 from torch import Tensor
-
-from core.kernels.linear_cross_entropy import IGNORED
 
 _BLOCK = 8192
 _NUM_WARPS = 16
@@ -42,46 +40,6 @@ def _statistics(row_ptr, size, soft_cap, CAPPED: tl.constexpr, BLOCK: tl.constex
 
 
 @triton.jit
-def _loss_kernel(
-    logits_ptr,
-    targets_ptr,
-    count_ptr,
-    loss_ptr,
-    size,
-    soft_cap,
-    IGNORED_TARGET: tl.constexpr,
-    CAPPED: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Loss of a row, and its logits overwritten by their gradient; both divided by the count."""
-    row = tl.program_id(0).to(tl.int64)
-    row_ptr = logits_ptr + row * size
-    target = tl.load(targets_ptr + row)
-    if target == IGNORED_TARGET:
-        tl.store(loss_ptr + row, 0.0)
-        for start in range(0, size, BLOCK):
-            entries = start + tl.arange(0, BLOCK)
-            zeros = tl.zeros((BLOCK,), logits_ptr.dtype.element_ty)
-            tl.store(row_ptr + entries, zeros, mask=entries < size)
-        return
-    scale = 1.0 / tl.load(count_ptr).to(tl.float32)
-    _, log_sum = _statistics(row_ptr, size, soft_cap, CAPPED, BLOCK)
-    chosen = _cap(tl.load(row_ptr + target).to(tl.float32), soft_cap, CAPPED)
-    tl.store(loss_ptr + row, (log_sum - chosen) * scale)
-    # Every lane must have read the target's logit before it is overwritten.
-    tl.debug_barrier()
-    for start in range(0, size, BLOCK):
-        entries = start + tl.arange(0, BLOCK)
-        logits = tl.load(row_ptr + entries, mask=entries < size, other=0.0).to(tl.float32)
-        capped = _cap(logits, soft_cap, CAPPED)
-        gradient = (tl.exp(capped - log_sum) - (entries == target).to(tl.float32)) * scale
-        if CAPPED:
-            gradient = gradient * (1 - (capped / soft_cap) * (capped / soft_cap))
-        out = gradient.to(logits_ptr.dtype.element_ty)
-        tl.store(row_ptr + entries, out, mask=entries < size)
-
-
-@triton.jit
 def _scores_kernel(
     logits_ptr,
     targets_ptr,
@@ -109,30 +67,6 @@ def _scores_kernel(
             earlier += ((capped == top) & (entries < target)).to(tl.int32)
     first = (chosen == top) & (tl.sum(earlier, 0) == 0)
     tl.store(is_top_ptr + row, first.to(tl.int1))
-
-
-def loss_and_gradient_(
-    logits_NV: Tensor, targets_N: Tensor, count: Tensor, soft_cap: float, loss_N: Tensor
-) -> None:
-    """Write each row's loss / count, and turn the logits into their gradient, in place.
-
-    Args:
-        targets_N: int64; `IGNORED` rows get no loss and no gradient.
-        count: scalar, rows that count.
-        loss_N: float32, written.
-    """
-    _loss_kernel[(logits_NV.size(0),)](
-        logits_NV,
-        targets_N,
-        count,
-        loss_N,
-        logits_NV.size(1),
-        soft_cap,
-        IGNORED_TARGET=IGNORED,
-        CAPPED=soft_cap > 0,
-        BLOCK=_BLOCK,
-        num_warps=_NUM_WARPS,
-    )
 
 
 def scores(
