@@ -4,6 +4,7 @@ Shape suffixes: N tokens, C hidden channels, E choices (experts, then zero-compu
 K choices a token makes.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -37,16 +38,16 @@ class TopKRouter(nn.Module):
     bias_E: Tensor
     """Float32, for `balancing: bias` alone; part of what a checkpoint must keep."""
     counts_E: Tensor
-    """Int64 choices since the last `update_bias`, for `balancing: bias` alone."""
+    """Int64 choices made in training mode since the last `forget_counts`; in no checkpoint."""
 
     def __init__(self, hidden_size: int, config: FeedForwardConfig) -> None:
         super().__init__()
         self.config = config
         self.gate = nn.Linear(hidden_size, config.num_choices, bias=False)
+        counts_E = torch.zeros(config.num_choices, dtype=torch.int64)
+        self.register_buffer("counts_E", counts_E, persistent=False)
         if config.balancing == "bias":
-            counts_E = torch.zeros(config.num_choices, dtype=torch.int64)
             self.register_buffer("bias_E", torch.zeros(config.num_choices))
-            self.register_buffer("counts_E", counts_E, persistent=False)
 
     def forward(self, x_NC: Tensor) -> Routing:
         """Route tokens; while training, noise on the logits lets other experts be tried."""
@@ -73,8 +74,8 @@ class TopKRouter(nn.Module):
     def update_bias(self) -> None:
         """Raise the bias of choices below the mean load and lower it above, by the rate.
 
-        Call it after each optimizer step: the load is all choices made in training mode since
-        the last call, on all ranks. Nothing happens under `balancing: loss`.
+        Call it after each optimizer step: the load is all choices that were counted, on all
+        ranks. Nothing happens under `balancing: loss`.
         """
         if self.config.balancing == "loss":
             return
@@ -82,7 +83,6 @@ class TopKRouter(nn.Module):
         # In whole numbers: mean load - load, times the number of choices.
         shortfall_E = counts_E.sum() - counts_E * self.config.num_choices
         self.bias_E += self.config.bias_update_rate * shortfall_E.sign()
-        self.counts_E.zero_()
 
     def _rank(self, logits_NE: Tensor) -> Tensor:
         """What choices are ranked by; [N, E]."""
@@ -92,12 +92,13 @@ class TopKRouter(nn.Module):
         return (logits_NE.softmax(dim=-1) if softmax else logits_NE.sigmoid()) + self.bias_E
 
     def _balance(self, scores_NE: Tensor, chosen_NKE: Tensor) -> Tensor:
-        """The weighted load-balancing loss, or under `balancing: bias` count and return zero."""
+        """Count choices; the weighted load-balancing loss, zero under `balancing: bias`."""
+        counts_E = chosen_NKE.sum(dim=(0, 1), dtype=torch.int32)
+        if self.training:
+            self.counts_E += counts_E
         if self.config.balancing == "bias":
-            if self.training:
-                self.counts_E += chosen_NKE.sum(dim=(0, 1))
             return scores_NE.new_zeros(())
-        share_E = chosen_NKE.float().mean(dim=(0, 1))
+        share_E = counts_E / chosen_NKE[..., 0].numel()
         if self.training and num_ranks() > 1:
             share_E = sum_over_ranks(share_E) / num_ranks()
         return self.config.load_balancing_weight * load_balancing_loss(scores_NE, share_E)
@@ -134,6 +135,13 @@ def z_loss(logits_NE: Tensor) -> Tensor:
     """Mean squared log-sum-exp of each token's logits (arXiv:2202.08906, eq. 5)."""
     normaliser_N = logits_NE.logsumexp(dim=-1)
     return (normaliser_N * normaliser_N).mean()
+
+
+def forget_counts(routers: Iterable[TopKRouter]) -> None:
+    """Begin to count anew, in place, for all routers at once."""
+    counts = [router.counts_E for router in routers]
+    if counts:
+        torch._foreach_zero_(counts)
 
 
 def num_ranks() -> int:

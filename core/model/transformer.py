@@ -15,7 +15,7 @@ from core.model.embedding import TokenEmbedding, TokenSmearing
 from core.model.head import linear_cross_entropy, linear_logits
 from core.model.masking import SequenceContext, sequence_context
 from core.model.norm import RMSNorm
-from core.model.router import TopKRouter
+from core.model.router import TopKRouter, forget_counts
 from core.schema.model_config import ModelConfig
 
 
@@ -88,11 +88,23 @@ class Transformer(nn.Module):
                 auxiliary = auxiliary + self.config.extra_prediction_weight * extra_loss
         return loss, auxiliary
 
+    def before_step(self) -> None:
+        """Let the routers count anew, before the first part of each step's batch."""
+        forget_counts(_routers(self))
+
     def after_step(self) -> None:
         """Move the routers' balancing biases, after each step of the optimizer."""
-        for module in self.modules():
-            if isinstance(module, TopKRouter):
-                module.update_bias()
+        for router in _routers(self):
+            router.update_bias()
+
+    def expert_counts(self) -> Tensor | None:
+        """Visits to each expert of each layer that has experts, since `before_step`.
+
+        Int64 [layers, experts], a new tensor on the device: what this process counted, without
+        zero-compute experts and without the blocks of extra predictions. None if all is dense.
+        """
+        counts = [router.counts_E for router in _routers(self.blocks)]
+        return torch.stack(counts)[:, : self.config.feed_forward.num_experts] if counts else None
 
     def context(self, tokens_BT: Tensor) -> SequenceContext:
         """What all blocks need to know of the batch."""
@@ -126,6 +138,11 @@ class Transformer(nn.Module):
             targets_BT.flatten(),
             self.config.logit_soft_cap,
         )
+
+
+def _routers(module: nn.Module) -> list[TopKRouter]:
+    """The routers in a module, in order of their layers."""
+    return [part for part in module.modules() if isinstance(part, TopKRouter)]
 
 
 def _draw_matrices(module: nn.Module, std: float) -> None:

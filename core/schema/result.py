@@ -100,6 +100,17 @@ class MetricPoint(Message):
     """Validation loss after the step, where it was measured."""
     val_accuracy: float | None = Field(default=None, ge=0.0, le=1.0)
     """Top-1 accuracy after the step, where it was measured."""
+    expert_max_violation: float | None = Field(default=None, ge=0.0)
+    """By how much the step's busiest expert exceeds an even share, as a share of that (MaxVio,
+    arXiv:2408.15664); mean over the layers with experts, None if there are none."""
+    worst_expert_max_violation: float | None = Field(default=None, ge=0.0)
+    """The same of the layer where it is largest."""
+    idle_expert_share: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Share of all layers' experts that got less than a tenth of an even share in the step."""
+
+
+EXPERT_LOAD = ("expert_max_violation", "worst_expert_max_violation", "idle_expert_share")
+"""Numbers of a metric point that a dense model, or a worker from before them, does not tell."""
 
 
 class TaskScore(Message):

@@ -72,9 +72,12 @@ class Processes:
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the processes of a scalar on the device; nobody waits for it here."""
+        return self.sum(value) / self.size if self.size > 1 else value
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over the processes of a tensor on the device, in place; nobody waits for it here."""
         if self.size > 1:
             dist.all_reduce(value)
-            value = value / self.size
         return value
 
     def gather(self, value: object) -> list[Any]:

@@ -1,6 +1,6 @@
 """A model and what moves its weights: steps of its optimizers, and their moving average.
 
-Shape suffixes: B batch, T time.
+Shape suffixes: B batch, T time, L layers with experts, E experts.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,6 +117,15 @@ class Learner:
             self._average.update(number)
         return self._processes.mean(loss), norm
 
+    def expert_counts(self) -> Tensor | None:
+        """Visits of the last step's tokens, those of all processes, to each expert of each layer.
+
+        Int64 [layers, experts], still on the device; None if all layers are dense. Every process
+        must ask.
+        """
+        counts_LE = self.model.expert_counts()
+        return None if counts_LE is None else self._processes.sum(counts_LE)
+
     def record(self, shapes: Sequence[StepShape], scored: StepShape) -> None:
         """Record a step of each shape and a batch's scoring, to replay them from here on.
 
@@ -208,6 +217,7 @@ class Learner:
     def _update_weights(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Loss, gradients and update, all on the device; returns mean loss and gradient norm."""
         parts = self._training.gradient_accumulation_steps
+        self.model.before_step()
         total = torch.zeros((), device=self._device)
         for part, part_BT in enumerate(tokens_BT.chunk(parts), start=1):
             with self._parallel.accumulating(is_last=part == parts):

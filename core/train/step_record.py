@@ -9,6 +9,7 @@ from torch import Tensor
 from core.errors import Diverged
 from core.schema.optimizer_config import OptimizerConfig
 from core.schema.result import MetricPoint
+from core.train.expert_load import expert_load
 from core.training_plan import StepShape
 
 
@@ -26,6 +27,8 @@ class StepRecord(NamedTuple):
     """Share of the peak learning rates."""
     is_recorded: bool
     """Whether it becomes a metric point."""
+    expert_counts: Tensor | None = None
+    """Visits to each expert of each layer; None if it is not recorded, or all is dense."""
 
 
 def metric_points(
@@ -53,6 +56,7 @@ def metric_points(
                 "both must be finite numbers"
             )
         if step.is_recorded:
+            load = expert_load(step.expert_counts)
             points.append(
                 MetricPoint(
                     step=step.number,
@@ -63,6 +67,9 @@ def metric_points(
                     adamw_learning_rate=optimizer.adamw.learning_rate * step.factor,
                     gradient_norm=norm,
                     tokens_per_second=step.shape.tokens / seconds_per_step,
+                    expert_max_violation=load.max_violation,
+                    worst_expert_max_violation=load.worst_max_violation,
+                    idle_expert_share=load.idle_share,
                 )
             )
     return points

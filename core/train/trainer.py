@@ -241,7 +241,14 @@ class Trainer:
                 is_recorded = planned.is_recorded or self._validation_due()
                 done.append(
                     StepRecord(
-                        self.step, self.tokens, planned.shape, loss, norm, factor, is_recorded
+                        number=self.step,
+                        tokens=self.tokens,
+                        shape=planned.shape,
+                        loss=loss,
+                        gradient_norm=norm,
+                        factor=factor,
+                        is_recorded=is_recorded,
+                        expert_counts=self._learner.expert_counts() if is_recorded else None,
                     )
                 )
                 if self._processes.agree(time.perf_counter() - started) > CHUNK_SECONDS:

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from core.model.router import TopKRouter, largest
+from core.model.router import TopKRouter, forget_counts, largest
 from core.schema.model_config import FeedForwardConfig
 
 LN_3 = math.log(3.0)
@@ -139,7 +139,23 @@ def test_the_bias_follows_the_load_of_all_micro_batches():
     # Loads in training are 3, 2, 3, 0 around a mean of 2.
     router.update_bias()
     assert router.bias_E.tolist() == [-0.25, 0.0, -0.25, 0.25]
+    forget_counts([router])
+    router.update_bias()
+    assert router.bias_E.tolist() == [-0.25, 0.0, -0.25, 0.25]
+
+
+@pytest.mark.parametrize("balancing", ["loss", "bias"])
+@pytest.mark.parametrize("router_scores", ["softmax", "sigmoid"])
+def test_choices_are_counted_in_training_alone_until_they_are_forgotten(balancing, router_scores):
+    router = identity_router(num_experts=4, balancing=balancing, router_scores=router_scores)
+    one_hot = torch.eye(4)
+    router(one_hot[[0, 0, 0]])
+    router(one_hot[[1, 2]])
+    router.eval()(one_hot[[3, 3, 3, 3]])
+    assert router.counts_E.tolist() == [3, 1, 1, 0]
+    forget_counts([router])
     assert router.counts_E.tolist() == [0, 0, 0, 0]
+    forget_counts([])
 
 
 def test_a_checkpoint_keeps_the_bias_and_not_the_counts():
@@ -155,9 +171,10 @@ def test_without_bias_balancing_nothing_is_kept_or_updated():
     assert list(router.state_dict()) == ["gate.weight"]
 
 
-def test_routing_compiles_in_one_graph():
+@pytest.mark.parametrize("balancing", ["loss", "bias"])
+def test_routing_compiles_in_one_graph(balancing):
     router = identity_router(
-        num_experts=4, balancing="bias", router_scores="sigmoid", router_z_loss_weight=0.1
+        num_experts=4, balancing=balancing, router_scores="sigmoid", router_z_loss_weight=0.1
     )
     compiled = torch.compile(router, fullgraph=True, backend="eager")
     x = torch.randn(6, 4)

@@ -275,6 +275,33 @@ def test_after_a_step_every_router_moves_its_bias():
     assert build(tiny()).after_step() is None
 
 
+def test_visits_of_a_step_are_counted_for_each_layer_with_experts():
+    experts = FeedForwardConfig(
+        num_experts=3,
+        zero_compute_experts=2,
+        shared_experts=1,
+        layer_pattern=("experts", "dense", "experts"),
+    )
+    model = build(tiny(num_layers=3, extra_predictions=1, feed_forward=experts)).train()
+    for _ in range(2):
+        model.before_step()
+        model.losses(some_tokens())
+        model.eval()
+        model.losses(some_tokens())
+        model.train()
+    routers = [model.blocks[layer].feed_forward.router for layer in (0, 2)]
+    # Zero-compute experts are chosen as well, and are no load.
+    assert [router.counts_E.sum().item() for router in routers] == [2 * some_tokens().numel()] * 2
+    assert torch.equal(model.expert_counts(), torch.stack([r.counts_E[:3] for r in routers]))
+
+
+def test_a_dense_model_counts_no_visits():
+    model = build(tiny(feed_forward=FeedForwardConfig(layer_pattern=("dense",)))).train()
+    model.before_step()
+    model.losses(some_tokens())
+    assert model.expert_counts() is None
+
+
 def test_dropout_acts_in_training_alone():
     model = build(tiny(dropout=0.5))
     tokens = some_tokens()

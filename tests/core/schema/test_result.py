@@ -1,7 +1,9 @@
+import math
+
 import pytest
 from pydantic import ValidationError
 
-from core.schema.result import FailureKind, TaskScore
+from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint, TaskScore
 from core.schema.right_bits import pack_right
 
 PLATFORM = {"worker_lost", "data_unavailable", "internal_error"}
@@ -15,6 +17,35 @@ def test_every_failure_says_whose_fault_it_is_and_what_to_do(kind):
     assert kind.fault == f"{at_fault} fault"
     assert kind.is_platform_fault == (kind in PLATFORM)
     assert kind.advice.endswith(".")
+
+
+def point(**changed) -> MetricPoint:
+    values = {
+        **{"step": 1, "tokens": 32, "train_seconds": 0.5, "train_loss": 3.0},
+        **{"learning_rate": 0.1, "adamw_learning_rate": 0.1, "gradient_norm": 1.0},
+        "tokens_per_second": 64.0,
+    }
+    return MetricPoint(**(values | changed))
+
+
+def test_a_point_from_before_expert_load_was_measured_is_read():
+    old = point().model_dump_json(exclude=set(EXPERT_LOAD))
+    read = MetricPoint.model_validate_json(old)
+    assert [getattr(read, name) for name in EXPERT_LOAD] == [None, None, None]
+
+
+@pytest.mark.parametrize("name", EXPERT_LOAD)
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
+def test_expert_load_is_a_finite_number_from_zero_on(name, value):
+    assert getattr(point(**{name: 0.0}), name) == 0.0
+    with pytest.raises(ValidationError, match=name):
+        point(**{name: value})
+
+
+def test_no_more_than_all_experts_are_idle():
+    assert point(idle_expert_share=1.0, worst_expert_max_violation=255.0).idle_expert_share == 1.0
+    with pytest.raises(ValidationError, match="idle_expert_share"):
+        point(idle_expert_share=1.1)
 
 
 def task_score(**changed) -> TaskScore:

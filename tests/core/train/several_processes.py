@@ -71,6 +71,7 @@ class Recorder:
     def __init__(self):
         self.losses = {}
         self.norms = {}
+        self.loads = {}
 
     def phase(self, phase, completed, total):
         pass
@@ -78,6 +79,7 @@ class Recorder:
     def metric(self, point):
         self.losses[point.step] = point.train_loss
         self.norms[point.step] = point.gradient_norm
+        self.loads[point.step] = point.expert_max_violation
 
     def should_stop(self):
         return False
@@ -133,6 +135,7 @@ def trained(
     return {
         "losses": recorder.losses,
         "norms": recorder.norms,
+        "loads": recorder.loads,
         "val_loss": score.loss,
         "num_correct": score.num_correct,
         "half": (half.step, dict(half.weights), dict(half.state)),

@@ -44,6 +44,7 @@ def assert_equal_runs(one: dict, other: dict) -> None:
     assert one["losses"].keys() == other["losses"].keys()
     assert one["losses"] == pytest.approx(other["losses"], abs=1e-5)
     assert one["norms"] == pytest.approx(other["norms"], abs=1e-4)
+    assert one["loads"] == pytest.approx(other["loads"], abs=1e-6)
     assert one["val_loss"] == pytest.approx(other["val_loss"], abs=1e-5)
     assert one["num_correct"] == other["num_correct"]
     torch.testing.assert_close(one["weights"], other["weights"], rtol=0, atol=1e-4)
@@ -75,8 +76,10 @@ def test_two_processes_go_on_from_the_checkpoint_of_one(alone, together, shardin
     run = together[sharding, "resumed"]
     assert min(run["losses"]) == NUM_STEPS // 2 + 1
     later = {step: loss for step, loss in alone["rich"]["losses"].items() if step in run["losses"]}
-    norms = {step: norm for step, norm in alone["rich"]["norms"].items() if step in later}
-    assert_equal_runs(run, alone["rich"] | {"losses": later, "norms": norms})
+    norms, loads = (
+        {step: alone["rich"][name][step] for step in later} for name in ("norms", "loads")
+    )
+    assert_equal_runs(run, alone["rich"] | {"losses": later, "norms": norms, "loads": loads})
 
 
 @pytest.mark.parametrize("sharding", SHARDINGS)

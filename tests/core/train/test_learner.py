@@ -3,6 +3,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from core.kernels.selection import reference_path
 from core.schema.overrides import resolve
 from core.tracks import load_tracks
 from core.train.distributed import ALONE
@@ -75,6 +76,47 @@ def test_a_learner_goes_on_from_the_state_of_another_to_the_last_bit():
     assert torch.equal(parameters(first), parameters(second))
     with first.evaluated_weights(), second.evaluated_weights():
         assert torch.equal(parameters(first), parameters(second))
+
+
+def test_counts_are_those_of_the_last_step_alone():
+    learner = build()
+    model = BASE.model
+    for number in (1, 2):
+        step(learner, number)
+        counts_LE = learner.expert_counts()
+        assert counts_LE.shape == (model.num_layers, model.feed_forward.num_experts)
+        visits = TOKENS_BT.numel() * model.feed_forward.experts_per_token
+        assert counts_LE.sum(dim=1).tolist() == [visits] * model.num_layers
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("balancing", ["loss", "bias"])
+def test_replayed_steps_count_the_visits_of_the_reference_path(balancing):
+    changes = {
+        "training.precision": "bfloat16",
+        "training.gradient_accumulation_steps": 2,
+        "model.dropout": 0.0,
+        "model.feed_forward.router_noise": 0.0,
+        "model.feed_forward.balancing": balancing,
+    }
+    config, device = resolve(BASE, changes), torch.device("cuda")
+    fast = Learner(config, 1, 0, device, is_compiled=True, processes=ALONE)
+    with fast.rehearsal():
+        step(fast, 1)
+        fast.model.eval()
+        fast.scorer(many_shapes=False)(TOKENS_BT.to(device))
+    fast.record([StepShape(*TOKENS_BT.shape)], StepShape(*TOKENS_BT.shape))
+    plain = Learner(config, 1, 0, device, is_compiled=False, processes=ALONE)
+    for number in (1, 2):
+        step(fast, number)
+        with reference_path():
+            step(plain, number)
+        ours, reference = fast.expert_counts(), plain.expert_counts()
+        assert torch.equal(ours.sum(dim=1), reference.sum(dim=1))
+        # Products are rounded to 8 bits, which moves a choice between two nearly equal scores.
+        assert (ours - reference).abs().max() <= TOKENS_BT.numel() // 8
 
 
 @pytest.mark.gpu

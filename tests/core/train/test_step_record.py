@@ -31,6 +31,15 @@ def test_a_chunks_time_is_spread_evenly_over_its_steps():
     assert (points[0].learning_rate, points[0].adamw_learning_rate) == (0.02, 0.003)
 
 
+def test_a_point_has_the_spread_of_visits_where_there_are_experts():
+    spread = record(1)._replace(expert_counts=torch.tensor([[3, 1]]))
+    with_experts, dense = metric_points([spread, record(2)], 0.0, 1.0, OptimizerConfig())
+    assert with_experts.expert_max_violation == with_experts.worst_expert_max_violation == 0.5
+    assert with_experts.idle_expert_share == 0.0
+    assert dense.expert_max_violation is dense.worst_expert_max_violation is None
+    assert dense.idle_expert_share is None
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_the_last_step_must_be_finite_even_if_it_is_not_recorded(loss):
     steps = [record(1), record(2, loss, is_recorded=False)]

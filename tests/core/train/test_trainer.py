@@ -158,6 +158,36 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
     torch.testing.assert_close(weights(whole), weights(parts), rtol=1e-3, atol=1e-4)
 
 
+def loads(**changes):
+    """The spread of visits of each point of a run of four steps."""
+    recorder = Recorder()
+    train(build(resolve(BASE, {"training.tokens": 4 * 4 * 16, **changes}), recorder=recorder))
+    names = ("expert_max_violation", "worst_expert_max_violation", "idle_expert_share")
+    return [tuple(getattr(point, name) for name in names) for point in recorder.points]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("balancing", ["loss", "bias"])
+def test_a_step_that_sends_all_tokens_to_equal_experts_is_the_worst_spread(balancing, parts):
+    # With equal logits the first two of four experts win: twice an even share, and two idle.
+    settings = {
+        "model.feed_forward.router_noise": 0.0,
+        "model.feed_forward.balancing": balancing,
+        "model.feed_forward.bias_update_rate": 1e-9,
+        "model.init_std": 1e-30,
+        "training.gradient_accumulation_steps": parts,
+    }
+    first = loads(**settings)[0]
+    assert first == (1.0, 1.0, 0.5)
+
+
+def test_every_point_has_a_spread_of_visits_if_any_layer_has_experts():
+    for mean, worst, idle in loads(**{"model.feed_forward.layer_pattern": ["experts", "dense"]}):
+        assert 0 <= mean == worst <= 3
+        assert 0 <= idle <= 1
+    assert loads(**{"model.feed_forward.layer_pattern": ["dense"]}) == [(None, None, None)] * 4
+
+
 def test_a_loss_that_is_no_number_ends_the_run_with_its_step():
     trainer = build()
     train(trainer, stop_at=8)
