@@ -25,6 +25,9 @@ class CurveMetric(StrEnum):
     ADAMW_LEARNING_RATE = "adamw_learning_rate"
     GRADIENT_NORM = "gradient_norm"
     TOKENS_PER_SECOND = "tokens_per_second"
+    EXPERT_MAX_VIOLATION = "expert_max_violation"
+    WORST_EXPERT_MAX_VIOLATION = "worst_expert_max_violation"
+    IDLE_EXPERT_SHARE = "idle_expert_share"
 
 
 class Series(Message):

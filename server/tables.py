@@ -317,6 +317,9 @@ class Metric(SQLModel, table=True):
     tokens_per_second: float
     val_loss: float | None = None
     val_accuracy: float | None = None
+    expert_max_violation: float | None = None
+    worst_expert_max_violation: float | None = None
+    idle_expert_share: float | None = None
 
 
 class LogPiece(SQLModel, table=True):

@@ -70,6 +70,13 @@ def test_submissions_train_and_rank_though_server_and_worker_are_killed(processe
     points = get(processes, f"/runs/{baseline['run_id']}/metrics")["points"]
     assert [point["step"] for point in points] == list(range(1, 201))
     assert points[-1]["val_loss"] == results[0]["result"]["val_loss"]
+    # The tiny track has layers of four experts.
+    for point in points:
+        assert 0 <= point["expert_max_violation"] <= point["worst_expert_max_violation"] <= 3
+        assert 0 <= point["idle_expert_share"] <= 0.75
+    [run] = get(processes, f"/submissions/{baseline['submission_id']}/curves")["runs"]
+    curve = next(one for one in run["series"] if one["metric"] == "expert_max_violation")
+    assert curve["values"] == [point["expert_max_violation"] for point in points]
 
     board = httpx.get(f"{processes.url}/tracks/debug").text
     assert "QK-norm" in board

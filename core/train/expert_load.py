@@ -16,7 +16,7 @@ class ExpertLoad(NamedTuple):
 
     max_violation: float | None = None
     """Visits to a layer's busiest expert over the mean of its experts, less 1 (MaxVio of a batch,
-    arXiv:2408.15664); mean over layers. 0 is an even spread, E - 1 one expert alone."""
+    arXiv:2408.15664); mean over layers. From 0, an even spread, to E - 1, one expert alone."""
     worst_max_violation: float | None = None
     """The same of the layer where it is largest."""
     idle_share: float | None = None

@@ -44,7 +44,7 @@ from core.schema.job import (
 )
 from core.schema.ledger import LedgerPage
 from core.schema.quota import QuotaStatus
-from core.schema.result import FailureKind, MetricPoint, RunResult
+from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint, RunResult
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from core.schema.telemetry import Telemetry
 from runner.api.answers import LedgerCheck
@@ -134,9 +134,21 @@ class WorkerClient(Client):
         return parse(self._transport.post(path, bare, headers), HeartbeatReply)
 
     def send_metrics(self, job_id: str, token: str, points: Sequence[MetricPoint]) -> None:
-        """Report metric points."""
+        """Report metric points.
+
+        A server from before expert load was measured refuses it, and gets the points without.
+        """
+        path = f"/jobs/{job_id}/metrics"
         batch = MetricBatch(lease_token=token, points=tuple(points))
-        self._transport.post(f"/jobs/{job_id}/metrics", batch)
+        if any(getattr(point, name) is not None for point in points for name in EXPERT_LOAD):
+            try:
+                self._transport.post(path, batch)
+            except Refused:
+                logger.info("the server takes no expert load", extra={"job_id": job_id})
+            else:
+                return
+        bare = batch.model_dump_json(exclude={"points": {"__all__": set(EXPERT_LOAD)}})
+        self._transport.post(path, bare.encode(), {"Content-Type": "application/json"})
 
     def send_log(self, job_id: str, token: str, offset: int, text: str) -> None:
         """Report a piece of the log that starts `offset` characters into this attempt's log."""

@@ -45,7 +45,7 @@ def train(
     """Train and evaluate one run here.
 
     Ctrl-C writes a checkpoint; the same command goes on from it. The run folder gets
-    result.json, metrics.jsonl, loss.png, learning_rate.png and the trained weights.
+    result.json, metrics.jsonl, pictures of the curves and the trained weights.
     """
     from core.schema.track import listed_price
     from core.tracks import load_tracks

@@ -6,10 +6,18 @@ from pathlib import Path
 from core.schema.result import MetricPoint
 
 SIZE_INCHES = (8.0, 4.5)
+EXPERT_CURVES = {
+    "mean of layers": "expert_max_violation",
+    "worst layer": "worst_expert_max_violation",
+    "idle experts": "idle_expert_share",
+}
 
 
 def plot_metrics(points: Sequence[MetricPoint], folder: Path) -> None:
-    """Write `loss.png` and `learning_rate.png`; nothing if there are no points."""
+    """Write `loss.png`, `learning_rate.png` and, of a model with experts, `expert_load.png`.
+
+    Without points, nothing is written.
+    """
     if not points:
         return
     measured = [p for p in points if p.val_loss is not None]
@@ -29,6 +37,13 @@ def plot_metrics(points: Sequence[MetricPoint], folder: Path) -> None:
             "AdamW": [(p.step, p.adamw_learning_rate) for p in points],
         },
     )
+    load: dict[str, list[tuple[int, float]]] = {
+        name: [(p.step, value) for p in points if (value := getattr(p, field)) is not None]
+        for name, field in EXPERT_CURVES.items()
+    }
+    if any(load.values()):
+        label = "busiest expert ÷ even share − 1 (MaxVio); share of experts that are idle"
+        _plot(folder / "expert_load.png", label, load)
 
 
 def _plot(path: Path, label: str, curves: dict[str, list[tuple[int, float]]]) -> None:

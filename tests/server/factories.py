@@ -144,6 +144,20 @@ def points(
     ]
 
 
+def with_load(batch: Sequence[MetricPoint]) -> list[MetricPoint]:
+    """The same points of a model with experts, whose spread falls with the steps."""
+    return [
+        point.model_copy(
+            update={
+                "expert_max_violation": 4.0 / point.step,
+                "worst_expert_max_violation": 8.0 / point.step,
+                "idle_expert_share": 0.25 if point.step == batch[0].step else 0.0,
+            }
+        )
+        for point in batch
+    ]
+
+
 def send_points(client: TestClient, offer: JobOffer, batch: Sequence[MetricPoint]) -> Response:
     """Report metric points."""
     return report(

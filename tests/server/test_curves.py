@@ -3,7 +3,16 @@ from starlette.testclient import TestClient
 
 from server.curves import CurveMetric, Series, SubmissionCurves, submission_curves
 from server.submissions import find_submission
-from tests.server.factories import claim_one, finish, points, send_points, submit, submit_and_finish
+from tests.server.factories import (
+    API,
+    claim_one,
+    finish,
+    points,
+    send_points,
+    submit,
+    submit_and_finish,
+    with_load,
+)
 
 
 def curves_of(session: Session, submission_id: str) -> SubmissionCurves:
@@ -43,6 +52,35 @@ def test_a_metric_that_was_never_measured_has_no_series(
     send_points(client, claim_one(client), points(validate=False))
     [run] = curves_of(session, receipt.submission_id).runs
     assert CurveMetric.VAL_LOSS not in [one.metric for one in run.series]
+
+
+LOAD = (
+    CurveMetric.EXPERT_MAX_VIOLATION,
+    CurveMetric.WORST_EXPERT_MAX_VIOLATION,
+    CurveMetric.IDLE_EXPERT_SHARE,
+)
+
+
+def test_the_load_of_experts_has_curves_where_it_was_measured(
+    client: TestClient, session: Session
+) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    send_points(client, offer, points(steps=(1,)))
+    send_points(client, offer, with_load(points(steps=(2, 4))))
+    curves = curves_of(session, receipt.submission_id)
+    load = [series(curves, metric) for metric in LOAD]
+    assert [one.values for one in load] == [(2.0, 1.0), (4.0, 2.0), (0.25, 0.0)]
+    assert {one.steps for one in load} == {(2, 4)}
+
+
+def test_a_dense_run_has_no_curves_of_expert_load(client: TestClient, session: Session) -> None:
+    receipt = submit(client)
+    send_points(client, claim_one(client), points())
+    answer = client.get(f"{API}/submissions/{receipt.submission_id}/curves").json()
+    metrics = [one["metric"] for one in answer["runs"][0]["series"]]
+    assert len(metrics) == len(CurveMetric) - len(LOAD)
+    assert not set(LOAD) & set(metrics)
 
 
 def test_runs_of_every_seed_are_there_in_order(client: TestClient, session: Session) -> None:

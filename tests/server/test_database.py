@@ -25,7 +25,14 @@ from server.database import (
 from server.ledger.check import check_ledger
 from server.tables import Job, Priority, Run, Worker
 from tests.server.boards import NORM, measure_baseline
-from tests.server.factories import submit_and_finish
+from tests.server.factories import (
+    claim_one,
+    points,
+    send_points,
+    submit,
+    submit_and_finish,
+    with_load,
+)
 
 WORKER = {
     "id": "w_a",
@@ -147,6 +154,29 @@ def test_a_board_survives_every_revision_down_and_up(client: TestClient, engine:
         report = check_ledger(session)
         assert (report.num_results, report.faults) == (6, ())
         assert session.get_one(Run, receipt.run_id).val_loss == 1.5
+
+
+def test_points_keep_all_but_the_load_of_experts_on_the_way_down(
+    client: TestClient, engine: Engine
+) -> None:
+    submit(client)
+    offer = claim_one(client)
+    send_points(client, offer, points(steps=(1,)))
+    send_points(client, offer, with_load(points(steps=(2, 4))))
+    columns = "SELECT step, tokens, train_loss, val_accuracy FROM metric ORDER BY step"
+    load = "SELECT expert_max_violation, idle_expert_share FROM metric ORDER BY step"
+
+    def rows(query: str) -> list[tuple[object, ...]]:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    before = rows(columns)
+    assert rows(load) == [(None, None), (2.0, 0.25), (1.0, 0.0)]
+    downgrade(engine, "0012")
+    assert rows(columns) == before
+    upgrade(engine)
+    assert rows(columns) == before
+    assert rows(load) == [(None, None)] * 3
 
 
 def test_every_constraint_has_a_name(engine: Engine) -> None:

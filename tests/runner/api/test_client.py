@@ -5,7 +5,7 @@ import json
 import httpx
 
 from core.schema.job import Phase
-from core.schema.result import FailureKind
+from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint
 from core.schema.submission import RerunRequest, WithdrawalRequest
 from core.schema.telemetry import Telemetry
 from runner.api.client import AuthorClient, WorkerClient
@@ -73,6 +73,30 @@ def test_a_server_from_before_telemetry_gets_the_heartbeat_without():
     assert [sorted(body) for body in bodies] == [
         ["completed", "lease_token", "phase", "telemetry", "total"],
         ["completed", "lease_token", "phase", "total"],
+    ]
+
+
+def test_a_server_from_before_expert_load_gets_the_points_without():
+    bodies = []
+
+    def refuse_load(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        if any(name in point for point in bodies[-1]["points"] for name in EXPERT_LOAD):
+            error = {"kind": "invalid_request", "message": "idle_expert_share: no such field"}
+            return httpx.Response(422, json=error)
+        return httpx.Response(204)
+
+    client = WorkerClient(Transport("http://server", 0.0, httpx.MockTransport(refuse_load)))
+    dense = examples.metric(1)
+    client.send_metrics("j_1", "token", [dense])
+    assert len(bodies) == 1
+    loaded = examples.metric(2).model_copy(update={"idle_expert_share": 0.0})
+    client.send_metrics("j_1", "token", [dense, loaded])
+    assert [len(body["points"]) for body in bodies] == [1, 2, 2]
+    assert bodies[1]["points"][1]["idle_expert_share"] == 0.0
+    assert [MetricPoint.model_validate(point) for point in bodies[2]["points"]] == [
+        dense,
+        examples.metric(2),
     ]
 
 

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from core.schema.job import MAX_LOG_CHARACTERS
+from core.schema.result import EXPERT_LOAD
 from runner.errors import ServerUnreachable
 from runner.runs.run_folder import RunFolder
 from runner.work import spool as spool_module
@@ -168,6 +169,15 @@ def test_a_damaged_line_stops_none_of_the_others(folder, caplog):
     spool.send()
     assert server.batches == [[1], [2]]
     assert "a damaged line of the metrics is left out" in caplog.text
+
+
+def test_points_that_an_older_worker_left_on_the_disk_are_sent(folder):
+    server = Server()
+    old = examples.metric(1).model_dump_json(exclude=set(EXPERT_LOAD))
+    folder.metrics_path.write_text(f"{old}\n")
+    write_metrics(folder, 2)
+    Spool(folder, server, "j", "t").send()
+    assert server.batches == [[1, 2]]
 
 
 def test_log_offsets_count_characters_not_bytes(folder):

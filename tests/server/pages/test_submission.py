@@ -1,9 +1,12 @@
+import re
+
 import pytest
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from core.schema.result import Timing
 from core.tracks import load_tracks
+from server.curves import CurveMetric
 from server.errors import NotFound
 from server.pages.submission import SubmissionPage, run_time, submission_page
 from server.settings import ServerSettings
@@ -17,6 +20,7 @@ from tests.server.factories import (
     send_points,
     submit,
     submit_and_finish,
+    with_load,
 )
 
 RELU = {"model.feed_forward.activation": "squared_relu"}
@@ -102,6 +106,24 @@ def test_validation_table_has_a_column_for_each_seed_with_losses(
     table = page_of(session, first).validation
     assert table.seeds == (1000, 1001)
     assert table.rows == ((1, (8.1, None)), (4, (4.1, 4.1)), (16, (None, 2.1)))
+
+
+def test_the_page_has_a_figure_for_each_curve_of_expert_load(client: TestClient) -> None:
+    submission = submit(client).submission_id
+    send_points(client, claim_one(client), with_load(points()))
+    html = client.get(f"/submissions/{submission}").text
+    shown = {
+        metric
+        for metrics in re.findall(r'<figure data-metrics="([^"]+)"', html)
+        for metric in metrics.split()
+    }
+    # Each that was measured has a place, and charts.js hides the others.
+    [run] = client.get(f"/api/v1/submissions/{submission}/curves").json()["runs"]
+    assert {series["metric"] for series in run["series"]} == shown == set(CurveMetric)
+    captions = dict(re.findall(r'data-metrics="(\w+)"[^>]*><figcaption>([^<]+) <', html))
+    assert captions["expert_max_violation"] == "Expert imbalance"
+    assert captions["worst_expert_max_violation"] == "Worst layer"
+    assert captions["idle_expert_share"] == "Idle experts"
 
 
 def test_log_ends_with_the_last_hundred_lines(client: TestClient, session: Session) -> None:
