@@ -125,6 +125,12 @@
     return [{ ...edge, label, value: range }, { ...edge, label, class: "upper-edge" }];
   };
 
+  // As uPlot does, but that it draws a line that is always 0 on an axis up to 100, or 10,000 %.
+  const heights = (_, low, high) => {
+    if (low == null) return [null, null];
+    return low === 0 && high === 0 ? [0, 1] : uPlot.rangeNum(low, high, 0.1, true);
+  };
+
   const optionsOf = (figure, lines, bands, axis, width, key) => {
     const unit = figure.dataset.unit;
     const grid = { stroke: css("--line-soft"), width: 1 };
@@ -134,7 +140,7 @@
     return {
       width,
       height: HEIGHT,
-      scales: { x: { time: false } },
+      scales: { x: { time: false }, y: { range: heights } },
       cursor: { dataIdx: nearest, y: false, points: { size: (_, index) => (index > lines.length ? 0 : 6) }, drag: { x: true, y: false }, sync: together(key) },
       legend: { markers: { width: 0, fill: (_, index) => lines[index - 1]?.color ?? bands[Math.floor((index - lower(0)) / 2)].color } },
       bands: bands.map(({ color }, band) => ({ series: [lower(band) + 1, lower(band)], fill: color })),
