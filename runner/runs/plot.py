@@ -42,8 +42,7 @@ def plot_metrics(points: Sequence[MetricPoint], folder: Path) -> None:
         for name, field in EXPERT_CURVES.items()
     }
     if any(load.values()):
-        label = "busiest expert ÷ even share − 1 (MaxVio); share of experts that are idle"
-        _plot(folder / "expert_load.png", label, load)
+        _plot(folder / "expert_load.png", "imbalance (MaxVio); idle share", load)
 
 
 def _plot(path: Path, label: str, curves: dict[str, list[tuple[int, float]]]) -> None:
