@@ -93,6 +93,8 @@ class RunFigures(Message):
     """Largest memory allocated on the device; on a processor, of the process."""
     compile_seconds: float
     """Compilation and warm-up."""
+    train_seconds: float
+    """Optimizer steps alone."""
     eval_seconds: float
     """Validations and tasks."""
     validation_tokens: int

@@ -139,6 +139,7 @@ def _figures(spec: RunSpec, result: RunResult) -> RunFigures:
         flops_per_token=training_flops_per_token(experiment.model, length),
         peak_memory_bytes=result.peak_memory_bytes,
         compile_seconds=result.timing.compile_seconds,
+        train_seconds=result.timing.train_seconds,
         eval_seconds=result.timing.eval_seconds,
         validation_tokens=result.provenance.data.validation_tokens,
         num_questions=sum(task.num_questions for task in result.tasks),

@@ -14,8 +14,9 @@ from benchmarks.measurement import (
     RunRequest,
     Work,
 )
-from benchmarks.speed_rows import ROWS, fast_name, loss_name
+from benchmarks.speed_rows import ROWS, fast_name, loss_name, race_name
 from core.tracks import load_tracks
+from core.yaml_document import read_yaml_file
 
 
 class Scale(NamedTuple):
@@ -31,12 +32,16 @@ class Scale(NamedTuple):
     matrix_size: int
     num_documents: int | None
     """None for the track's own number."""
+    race: Path | None
+    """Changes to the track's config; None for none."""
     processor_steps: int
     processor_rounds: int
 
 
-FULL = Scale("gpu_24gb", "cuda", None, 30, 8192, None, 60, 3)
-QUICK = Scale("debug", "auto", 4, 2, 256, 50, 2, 1)
+RACE = Path(__file__).with_name("eight_seconds.yaml")
+MAX_RACE_BYTES = 10_000
+FULL = Scale("gpu_24gb", "cuda", None, 30, 8192, None, RACE, 60, 3)
+QUICK = Scale("debug", "auto", 4, 2, 256, 50, None, 2, 1)
 """Shows within a minute, on any machine, that everything runs; its figures mean nothing."""
 
 
@@ -75,6 +80,7 @@ def plan(
         Group({"reference speed": runs.short("reference")}, False),
         Group({"triton": runs.short("triton")}, False),
         Group({fast_name(index): runs.full(index, "fast") for index in range(1, num_seeds)}, False),
+        *(Group({race_name(index): runs.race(index)}, False) for index in range(num_seeds)),
         Group(
             {loss_name(index): runs.full(index, "reference") for index in range(num_seeds)}, True
         ),
@@ -100,6 +106,14 @@ class _Runs:
     def full(self, seed_index: int, computation: Computation) -> RunRequest:
         """A run of all steps with one validation, at the end, and no tasks."""
         return self._request(seed_index, computation, self._scale.steps, has_tasks=False)
+
+    def race(self, seed_index: int) -> RunRequest:
+        """The shortest run known to reach the reference's loss."""
+        request = self.full(seed_index, "fast")
+        if self._scale.race is None:
+            return request
+        changes = read_yaml_file(self._scale.race, MAX_RACE_BYTES).value
+        return request.model_copy(update={"overrides": {**request.overrides, **changes}})
 
     def short(self, computation: Computation, has_tasks: bool = False) -> RunRequest:
         """A run of few steps, and one validation."""

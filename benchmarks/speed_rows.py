@@ -11,6 +11,9 @@ Measured = Mapping[str, Figures]
 """Figures by the name of the measurement."""
 Kind = TypeVar("Kind", MachineFigures, RunFigures, RateFigures)
 
+REFERENCE_LOSS = 4.61
+"""Validation loss of the original project's trainer with its baseline on the local text."""
+
 
 class Cells(NamedTuple):
     """What a row says, ready to print."""
@@ -35,6 +38,11 @@ class Row(NamedTuple):
 def fast_name(index: int) -> str:
     """Measurement of the full run with a track's seed of that index; the first is the cold one."""
     return "first run" if index == 0 else f"fast run {index + 1}"
+
+
+def race_name(index: int) -> str:
+    """Measurement of the shortest run to the reference's loss with that seed."""
+    return f"race {index + 1}"
 
 
 def loss_name(index: int) -> str:
@@ -134,6 +142,18 @@ def _loss(measured: Measured) -> Cells:
     )
 
 
+def _race(measured: Measured) -> Cells:
+    names = [race_name(index) for index in range(len(measured))]
+    runs = [_of(RunFigures, measured, name) for name in names if name in measured]
+    seconds = fmean(run.train_seconds for run in runs)
+    return Cells(
+        f"{fmean(run.val_loss for run in runs):.4f}",
+        f"{REFERENCE_LOSS}",
+        f"{seconds:.2f} s of training",
+        "; ".join(f"{run.val_loss:.4f} in {run.train_seconds:.2f} s" for run in runs),
+    )
+
+
 def _losses(measured: Measured, name: Callable[[int], str]) -> list[float]:
     names = [name(index) for index in range(len(measured))]
     return [_of(RunFigures, measured, own).val_loss for own in names if own in measured]
@@ -174,6 +194,10 @@ def _always(*names: str) -> Callable[[int], tuple[str, ...]]:
     return lambda _: names
 
 
+def _all_races(num_seeds: int) -> tuple[str, ...]:
+    return tuple(race_name(index) for index in range(num_seeds))
+
+
 def _all_runs(num_seeds: int) -> tuple[str, ...]:
     return tuple(name(index) for name in (fast_name, loss_name) for index in range(num_seeds))
 
@@ -191,6 +215,7 @@ ROWS: Mapping[str, Row] = {
     ),
     "tasks": Row("all questions of all tasks", _always(fast_name(0), "second run"), _tasks),
     "validation": Row("one validation", _always(fast_name(0)), _validation),
+    "race": Row("shortest run to the reference's loss", _all_races, _race),
     "data": Row(
         "data preparation against the tokenizer library",
         _always("data"),

@@ -8,6 +8,8 @@ from benchmarks.child import ChildFailed
 from benchmarks.measurement import MachineFigures, RateFigures, RunFigures
 from benchmarks.speed_plan import FULL, QUICK, plan
 from benchmarks.speed_rows import ROWS, fast_name
+from core.schema.overrides import resolve
+from core.tracks import load_tracks
 
 
 def run_figures(**changes):
@@ -17,6 +19,7 @@ def run_figures(**changes):
         flops_per_token=6e8,
         peak_memory_bytes=8 * 1024**3,
         compile_seconds=40.0,
+        train_seconds=16.4,
         eval_seconds=2.0,
         validation_tokens=1_636_800,
         num_questions=0,
@@ -88,6 +91,24 @@ def test_losses_are_compared_by_their_means_over_seeds(capsys):
     outcomes = {name: run_figures(val_loss=loss) for name, loss in losses.items()}
     (line,) = table(capsys, ["loss"], outcomes, num_seeds=2)
     assert "| 4.6100 | 4.6200 | -0.0100 |" in line
+
+
+def test_the_race_says_how_long_training_took_and_to_which_loss(capsys):
+    outcomes = {
+        "race 1": run_figures(val_loss=4.60, train_seconds=7.9),
+        "race 2": run_figures(val_loss=4.58, train_seconds=8.1),
+    }
+    (line,) = table(capsys, ["race"], outcomes, num_seeds=2)
+    assert "| 4.5900 | 4.61 | 8.00 s of training | 4.6000 in 7.90 s; 4.5800 in 8.10 s |" in line
+
+
+def test_the_race_is_a_config_of_the_track_that_fits_it(tmp_path):
+    (group,) = plan(FULL, ["race"], 1, None, tmp_path)
+    request = group.works["race 1"]
+    experiment = resolve(load_tracks()[request.track].base, request.overrides)
+    assert experiment.model.num_layers == 6
+    assert experiment.training.tokens % (16 * 1024) == 0
+    assert experiment.evaluation.tasks == ()
 
 
 def test_a_failed_measurement_spoils_the_rows_that_need_it_alone(capsys):
