@@ -35,7 +35,7 @@ class StepWork(NamedTuple):
     training_flops: float
     """Forward and backward pass, in the number format of the training precision."""
     update_flops: float
-    """Muon's orthogonalisation, which is bfloat16 always."""
+    """Muon's orthogonalisation, in that format too."""
 
 
 def step_work(experiment: ExperimentConfig, shape: StepShape) -> StepWork:
@@ -50,10 +50,8 @@ def step_work(experiment: ExperimentConfig, shape: StepShape) -> StepWork:
 class Speed(NamedTuple):
     """What a GPU does in a second of training."""
 
-    bfloat16_flops: float
-    """FLOP/s of bfloat16 products, all that surrounds them included."""
     product_flops: float
-    """FLOP/s in the number format of the training precision."""
+    """FLOP/s of products in the training's number format, all that surrounds them included."""
     spread: float
     """Times are between time / spread and time × spread."""
     is_measured: bool
@@ -61,8 +59,8 @@ class Speed(NamedTuple):
 
     def step_seconds(self, work: StepWork) -> float:
         """Seconds of one optimizer step."""
-        seconds = work.training_flops / self.product_flops + work.update_flops / self.bfloat16_flops
-        return seconds + STEP_OVERHEAD_SECONDS
+        flops = work.training_flops + work.update_flops
+        return flops / self.product_flops + STEP_OVERHEAD_SECONDS
 
 
 def is_known(gpu: str) -> bool:
@@ -72,12 +70,11 @@ def is_known(gpu: str) -> bool:
 
 def speed(gpu: str, precision: str) -> Speed:
     """Speed of a known GPU."""
-    share = _utilisation(gpu)
-    bfloat16_flops = DENSE_BFLOAT16_FLOPS[gpu] * share.mean
     if precision == "float32":
         product_flops = DENSE_FLOAT32_FLOPS[gpu] * FLOAT32_UTILISATION
-        return Speed(bfloat16_flops, product_flops, UNMEASURED_SPREAD, is_measured=False)
-    return Speed(bfloat16_flops, bfloat16_flops, share.spread, share.is_measured)
+        return Speed(product_flops, UNMEASURED_SPREAD, is_measured=False)
+    share = _utilisation(gpu)
+    return Speed(DENSE_BFLOAT16_FLOPS[gpu] * share.mean, share.spread, share.is_measured)
 
 
 class _Utilisation(NamedTuple):

@@ -75,5 +75,5 @@ def test_a_step_pays_for_tokens_for_the_update_and_for_itself():
     two = found.step_seconds(step_work(BASE, StepShape(32, 1024)))
     tokens = 16_384 * training_flops_per_token(BASE.model, 1024) / found.product_flops
     assert two - one == pytest.approx(tokens)
-    update = orthogonalisation_flops(BASE.model, BASE.optimizer.muon) / found.bfloat16_flops
+    update = orthogonalisation_flops(BASE.model, BASE.optimizer.muon) / found.product_flops
     assert one - tokens == pytest.approx(update + STEP_OVERHEAD_SECONDS)
