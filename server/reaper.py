@@ -1,14 +1,13 @@
 """The background task that takes jobs back from silent workers, and keeps shares fair."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.schema.track import Track
+from server.background_pass import BackgroundPass
 from server.database import write_session
 from server.expired_leases import requeue_expired
 from server.lease_clock import lease_now
@@ -34,36 +33,29 @@ class Reaper:
         self._tracks = tracks
         self._queues_runs = queues_runs
         self._hub = hub
-        self._interval_seconds = interval_seconds
-        self._task: asyncio.Task[None] | None = None
+        self._passes = BackgroundPass("reaper", interval_seconds, self._try_pass)
 
     @property
     def is_alive(self) -> bool:
         """Whether leases still expire; the health page shows it."""
-        return self._task is not None and not self._task.done()
+        return self._passes.is_alive
 
     def start(self) -> None:
         """Begin, in the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="reaper")
-        self._task.add_done_callback(_log_end)
+        self._passes.start(_log_end)
 
     async def stop(self) -> None:
         """End, and wait until a pass under way is done."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._passes.stop()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval_seconds)
-            try:
-                await asyncio.to_thread(self._pass)
-            except SQLAlchemyError as error:
-                logger.error(
-                    "expired leases were not requeued, or shares not refreshed; trying again",
-                    exc_info=error,
-                )
+    def _try_pass(self) -> None:
+        try:
+            self._pass()
+        except SQLAlchemyError as error:
+            logger.error(
+                "expired leases were not requeued, or shares not refreshed; trying again",
+                exc_info=error,
+            )
 
     def _pass(self) -> None:
         with write_session(self._engine) as session:
@@ -74,6 +66,6 @@ class Reaper:
             refresh_shares(session, utc_now())
 
 
-def _log_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
+def _log_end(error: BaseException | None) -> None:
+    if error is not None:
         logger.critical("the reaper died: leases no longer expire", exc_info=error)

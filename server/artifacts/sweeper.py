@@ -1,6 +1,5 @@
 """The background task that deletes checkpoints which nobody will go on from."""
 
-import asyncio
 import logging
 import re
 from contextlib import suppress
@@ -15,6 +14,7 @@ from server.artifacts.checkpoints import (
     forget_checkpoint,
 )
 from server.artifacts.store import ArtifactStore
+from server.background_pass import BackgroundPass
 from server.database import read_session, write_session
 from server.errors import ArtifactsUnavailable, NotFound
 from server.tables import utc_now
@@ -38,36 +38,30 @@ class Sweeper:
     def __init__(self, engine: Engine, store: ArtifactStore, interval_seconds: float) -> None:
         self._engine = engine
         self._store = store
-        self._interval_seconds = interval_seconds
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._num_passes = 0
+        self._passes = BackgroundPass("sweeper", interval_seconds, self._pass)
 
     def start(self) -> None:
         """Begin, in the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="sweeper")
+        self._passes.start(_log_end)
 
     async def stop(self) -> None:
         """End, and wait until a pass under way is done."""
-        self._stopping.set()
-        if self._task is not None:
-            await self._task
+        await self._passes.stop()
 
-    async def _run(self) -> None:
-        passes = 0
-        # A pass that was cut short would go on in its thread, with a database that is closed.
-        while not await self._stops_within(self._interval_seconds):
-            try:
-                await asyncio.to_thread(sweep_ended, self._engine, self._store)
-                if passes % PASSES_PER_SEARCH == 0:
-                    await asyncio.to_thread(sweep_orphans, self._engine, self._store)
-            except (ArtifactsUnavailable, SQLAlchemyError) as error:
-                logger.error("checkpoints were not swept; trying again: %s", error)
-            passes += 1
+    def _pass(self) -> None:
+        try:
+            sweep_ended(self._engine, self._store)
+            if self._num_passes % PASSES_PER_SEARCH == 0:
+                sweep_orphans(self._engine, self._store)
+        except (ArtifactsUnavailable, SQLAlchemyError) as error:
+            logger.error("checkpoints were not swept; trying again: %s", error)
+        self._num_passes += 1
 
-    async def _stops_within(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        return self._stopping.is_set()
+
+def _log_end(error: BaseException | None) -> None:
+    if error is not None:
+        logger.critical("the sweeper died: checkpoints are no longer deleted", exc_info=error)
 
 
 def sweep_ended(engine: Engine, store: ArtifactStore) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from fastapi import FastAPI
@@ -75,3 +76,29 @@ def test_health_tells_a_dead_reaper(client: TestClient, app: FastAPI) -> None:
     client.portal.call(app.state.reaper.stop)
     response = client.get(f"{API}/health")
     assert (response.status_code, response.json()["kind"]) == (503, "reaper_died")
+
+
+def test_a_reaper_that_stops_waits_for_the_pass_under_way(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, ended = Event(), Event(), Event()
+
+    def pass_slowly(*arguments: object) -> int:
+        begun.set()
+        may_end.wait(10)
+        ended.set()
+        return 0
+
+    async def stop_within_a_pass() -> tuple[bool, bool]:
+        reaper = Reaper(engine, FAST, {}, False, Hub())
+        reaper.start()
+        await asyncio.to_thread(begun.wait, 10)
+        stopping = asyncio.create_task(reaper.stop())
+        await asyncio.sleep(0.2)
+        was_done = stopping.done()
+        may_end.set()
+        await stopping
+        return was_done, ended.is_set()
+
+    monkeypatch.setattr(reaper_module, "requeue_expired", pass_slowly)
+    assert asyncio.run(stop_within_a_pass()) == (False, True)

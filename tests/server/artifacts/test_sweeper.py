@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import time
 from pathlib import Path
@@ -80,3 +81,18 @@ def test_the_sweeper_outlives_a_store_that_fails(
     asyncio.run(run_for(Sweeper(engine, artifacts, FAST), 0.3))
     assert calls > 1
     assert "checkpoints were not swept" in caplog.text
+
+
+def test_a_sweeper_that_dies_says_so(
+    engine: Engine,
+    artifacts: ArtifactStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def break_down(*arguments: object) -> None:
+        raise KeyError("a fault of the program")
+
+    monkeypatch.setattr(sweeper_module, "sweep_ended", break_down)
+    asyncio.run(run_for(Sweeper(engine, artifacts, FAST), 0.3))
+    (record,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert "checkpoints are no longer deleted" in record.message
