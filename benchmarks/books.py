@@ -1,7 +1,9 @@
-"""Whether the books of a server balance: submissions, runs, jobs, attempts, metrics, ledger."""
+"""Whether the books of a server balance: submissions, runs, jobs, attempts, metrics, charges,
+ledger."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from math import isclose
 
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
@@ -11,6 +13,7 @@ from server.database import read_session
 from server.lease import MAX_FAULTS
 from server.ledger.check import check_ledger
 from server.ledger.tables import LedgerRow
+from server.quota.tables import Charge, ChargeKind
 from server.tables import Attempt, AttemptOutcome, Job, LogPiece, Metric, Run, SubmissionRow
 
 
@@ -29,6 +32,7 @@ def imbalances(engine: Engine, accepted: Mapping[str, str], num_steps: int) -> l
             *_attempts(session, jobs),
             *_metrics(session, jobs, num_steps),
             *_logs(session),
+            *_charges(session, jobs),
             *check_ledger(session).faults,
         ]
 
@@ -42,10 +46,12 @@ def counts(engine: Engine) -> dict[str, str]:
         outcomes = Counter(str(outcome) for outcome in session.exec(select(Attempt.outcome)))
         num_points = session.exec(select(func.count()).select_from(Metric)).one()
         num_entries = session.exec(select(func.count()).select_from(LedgerRow)).one()
+        charges = Counter(f"{kind}" for kind in session.exec(select(Charge.kind)))
     return {
         "runs": _listed(purposes),
         "jobs": _listed(states),
         "attempts": _listed(outcomes),
+        "charges and refunds": _listed(charges),
         "metric points": f"{num_points:,}",
         "entries of the ledger": f"{num_entries:,}",
     }
@@ -126,3 +132,36 @@ def _logs(session: Session) -> Iterator[str]:
         ends[log] = piece.offset + len(piece.text)
         if not is_next:
             yield f"the log of run {piece.run_id}, attempt {piece.attempt}, has a gap"
+
+
+def _charges(session: Session, jobs: list[Job]) -> Iterator[str]:
+    """Each attempt of an author's run is charged once; nothing else is in the book."""
+    payers = {job.id: job.charged_to for job in jobs}
+    booked: dict[tuple[str, int], dict[ChargeKind, Charge]] = defaultdict(dict)
+    for charge in session.exec(select(Charge)):
+        booked[charge.job_id, charge.attempt][charge.kind] = charge
+    for attempt in session.exec(select(Attempt).where(col(Attempt.ended_at).is_not(None))):
+        payer = payers.get(attempt.job_id, "")
+        yield from _booking(attempt, payer, booked.pop((attempt.job_id, attempt.number), {}))
+    yield from (
+        f"attempt {number} of job {job} is booked and has not ended" for job, number in booked
+    )
+
+
+def _booking(attempt: Attempt, payer: str, rows: Mapping[ChargeKind, Charge]) -> Iterator[str]:
+    """It is refunded just if the author is not to blame."""
+    is_fault = attempt.failure is not None and attempt.failure.is_platform_fault
+    expected = [ChargeKind.CHARGE] if payer else []
+    if payer and (is_fault or attempt.outcome is AttemptOutcome.RETURNED):
+        expected.append(ChargeKind.REFUND)
+    name = f"attempt {attempt.number} of job {attempt.job_id}"
+    if sorted(rows) != expected:
+        booked = ", ".join(sorted(rows)) or "nothing"
+        yield f"{name} ended by {attempt.failure or attempt.outcome}, and booked is {booked}"
+    assert attempt.ended_at is not None
+    seconds = (attempt.ended_at - attempt.started_at).total_seconds() * attempt.num_devices
+    for kind, row in rows.items():
+        if row.author != payer:
+            yield f"{name} is paid for by {payer!r}, and its {kind} is of {row.author!r}"
+        if not isclose(row.gpu_seconds, max(0.0, seconds), abs_tol=1e-6):
+            yield f"{name} took {seconds} s, and its {kind} is {row.gpu_seconds} s"

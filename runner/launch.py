@@ -40,15 +40,8 @@ def is_launched() -> bool:
 
 
 def num_processes(spec: RunSpec, device: DeviceName) -> int:
-    """How many devices a run will use: as many as are visible, as its track allows, and as share
-    out every part of every batch evenly."""
-    if spec.max_devices == 1:
-        return 1
-    training = spec.experiment.training
-    rows = [size // training.gradient_accumulation_steps for size in training.batch_sizes]
-    most = min(num_gpus(device), spec.max_devices)
-    fitting = (n for n in range(most, 1, -1) if all(count % n == 0 for count in rows))
-    return next(fitting, 1)
+    """How many devices of this machine a run will use."""
+    return 1 if spec.max_devices == 1 else spec.num_devices(num_gpus(device))
 
 
 def launch(folder: Path, processes: int, program: Sequence[str] = EXECUTE) -> int:

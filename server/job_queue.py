@@ -86,6 +86,7 @@ def lease(
     tracks: Mapping[str, Track],
     seconds: float,
     lease_token: str | None = None,
+    visible_devices: int = 1,
 ) -> JobOffer | None:
     """Lease a job to the worker that it was chosen for.
 
@@ -94,6 +95,7 @@ def lease(
 
     Args:
         lease_token: of the lease; a new one unless given.
+        visible_devices: GPUs that the worker has for it.
 
     Returns:
         The offer; None, and the job failed, if this version cannot read the config.
@@ -109,6 +111,7 @@ def lease(
             "number": attempt,
             "worker_id": worker_id,
             "lease_token": token,
+            "num_devices": spec.num_devices(visible_devices),
             "started_at": now,
         }
     )

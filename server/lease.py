@@ -159,19 +159,19 @@ def end_attempt(
     outcome: AttemptOutcome,
     failure: FailureKind | None = None,
     message: str = "",
-    num_devices: int = 1,
+    num_devices: int | None = None,
 ) -> None:
     """Note how the job's present attempt ended, and charge it.
 
     Args:
-        num_devices: GPUs that it is known to have used.
+        num_devices: GPUs that its result tells of; None for those that it was claimed with.
     """
     ended = {"outcome": outcome, "failure": failure, "message": message, "ended_at": utc_now()}
     which = {"ended_job": job.id, "ended_number": job.attempt}
     session.connection().execute(ENDED_ATTEMPT, {**which, **ended})
     if job.charged_to:
         attempt = session.get_one(Attempt, (job.id, job.attempt), populate_existing=True)
-        book_attempt(session, job, attempt, num_devices)
+        book_attempt(session, job, attempt, num_devices or attempt.num_devices)
 
 
 def close(

@@ -83,9 +83,10 @@ def store_result(
     if report.result.seed != run.seed:
         message = f"{report.result.seed} is not the seed of run {run.id}; it is {run.seed}."
         raise InvalidReport([Problem(path="result.seed", message=message)])
-    num_devices = report.result.provenance.num_devices
+    track = tracks.get(experiment.track)
+    num_devices = _charged_devices(report.result, track)
     end_attempt(session, job, AttemptOutcome.RESULT, num_devices=num_devices)
-    _require_expected(report.result, tracks.get(experiment.track))
+    _require_expected(report.result, track)
     run.verification = first_verification(session, job)
     put_result(session, run, experiment, report.result, tracks)
     close(session, job, JobState.SUCCEEDED)
@@ -114,6 +115,11 @@ def store_failure(
     job = session.get_one(Job, job_id)
     if job.state.is_final:
         make_up_for(session, job, tracks, settings.queues_runs)
+
+
+def _charged_devices(result: RunResult, track: Track | None) -> int | None:
+    """GPUs that an author pays for, never more than the track allows; None if it is not served."""
+    return min(result.provenance.num_devices, track.rules.max_devices) if track else None
 
 
 def _require_expected(result: RunResult, track: Track | None) -> None:

@@ -275,6 +275,8 @@ class Attempt(SQLModel, table=True):
     """Counted from 1."""
     worker_id: str = Field(foreign_key="worker.id", index=True)
     lease_token: str = Field(max_length=64)
+    num_devices: int = 1
+    """GPUs that it was expected to train on when it was claimed."""
     started_at: datetime = Field(sa_type=UtcDateTime, default_factory=utc_now)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     outcome: AttemptOutcome | None = Field(default=None, sa_type=stored_enum(AttemptOutcome))

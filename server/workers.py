@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime
+from sqlalchemy import or_, update
 from sqlmodel import Session, col, select
 
 from core.estimate.memory import peak_memory
 from core.schema.base import Message
 from core.schema.job import PROTOCOL_VERSION, JobState, Phase, WorkerHello
+from core.schema.telemetry import Telemetry
 from core.schema.track import Track
 from server.canary.view import ControlChart, FreezeNote, control_charts, freeze_notes
 from server.errors import ProtocolMismatch
@@ -18,6 +20,9 @@ from server.run_labels import run_labels
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, Worker, utc_now
 from server.waiting.fleet import Fleet, Needs
+
+TELEMETRY_SECONDS = 30.0
+"""How often a worker's telemetry is stored at most, whatever it sends while it waits for work."""
 
 
 class WorkerState(StrEnum):
@@ -91,7 +96,7 @@ class WorkerSummary(Message):
     driver: str
     """Version of the GPU's driver; empty if it never told."""
     telemetry_at: AwareDatetime | None
-    """When it told these four, which it does while it works; None if never."""
+    """When it told these four, once a minute or so; None if never."""
     run_ids: tuple[str, ...]
     """Runs that it has under lease."""
     jobs: tuple[WorkerJob, ...]
@@ -122,6 +127,22 @@ def register(session: Session, hello: WorkerHello) -> Worker:
     worker.last_seen_at = utc_now()
     session.flush()
     return worker
+
+
+def keep_telemetry(session: Session, worker_id: str, telemetry: Telemetry | None) -> bool:
+    """Store how a worker's device is, unless that was stored within `TELEMETRY_SECONDS`.
+
+    Returns:
+        Whether it was stored.
+    """
+    if telemetry is None:
+        return False
+    now = utc_now()
+    told_at = col(Worker.telemetry_at)
+    is_due = or_(told_at.is_(None), told_at <= now - timedelta(seconds=TELEMETRY_SECONDS))
+    due = update(Worker).where(col(Worker.id) == worker_id, is_due)
+    stored = session.exec(due.values(**telemetry.model_dump(), telemetry_at=now))
+    return stored.rowcount > 0
 
 
 def list_workers(

@@ -71,6 +71,15 @@ class RunSpec(Message):
     anchor: ExperimentConfig | None = None
     """The track's base config, whose speed a worker measures beside the run's; None for none."""
 
+    def num_devices(self, visible: int) -> int:
+        """How many of the visible GPUs it trains on, at least 1: as many as its track allows, and
+        as share out every part of every batch evenly."""
+        training = self.experiment.training
+        rows = [size // training.gradient_accumulation_steps for size in training.batch_sizes]
+        most = min(visible, self.max_devices)
+        fitting = (n for n in range(most, 1, -1) if all(count % n == 0 for count in rows))
+        return next(fitting, 1)
+
     def is_same_run(self, other: Self) -> bool:
         """Whether both train the same; what only frames the run may change while it waits."""
         apart = {

@@ -1,4 +1,4 @@
-"""How a worker's device is doing."""
+"""What a worker tells of its device: how it is doing, and how many GPUs there are."""
 
 from pydantic import ConfigDict, Field
 
@@ -21,3 +21,17 @@ class Telemetry(Message):
     """Device memory that there is."""
     driver: str = Field(default="", max_length=80)
     """Version of the GPU's driver; empty for a processor."""
+
+
+class WorkerPoll(Message):
+    """What a worker tells when it asks for a job; a worker that sends none has one GPU.
+
+    A server ignores what it does not know, and one from before this the whole.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    num_devices: int = Field(default=1, ge=1, le=1024)
+    """GPUs that a run may use at once; 1 for a processor."""
+    telemetry: Telemetry | None = None
+    """How the device is doing; absent where nothing new was read."""

@@ -46,7 +46,7 @@ from core.schema.ledger import LedgerPage
 from core.schema.quota import QuotaStatus
 from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint, RunResult
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
-from core.schema.telemetry import Telemetry
+from core.schema.telemetry import Telemetry, WorkerPoll
 from runner.api.answers import LedgerCheck
 from runner.api.transport import Transport, parse
 from runner.errors import Refused
@@ -102,10 +102,10 @@ class WorkerClient(Client):
         """Introduce this worker."""
         return parse(self._transport.post("/workers", hello), WorkerRegistration)
 
-    def claim(self, worker_id: str, key: str) -> JobOffer | None:
+    def claim(self, worker_id: str, key: str, poll: WorkerPoll) -> JobOffer | None:
         """Take the next job that fits, if there is one; the same key again gives the same lease."""
         headers = {"Idempotency-Key": key}
-        response = self._transport.post(f"/workers/{worker_id}/claim", headers=headers)
+        response = self._transport.post(f"/workers/{worker_id}/claim", poll, headers)
         return parse(response, JobOffer) if response.content else None
 
     def heartbeat(

@@ -33,6 +33,7 @@ TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 FILE_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 STORED_TIMEOUT = httpx.Timeout(60.0, connect=5.0, read=300.0)
 """Once the server has all of a file, it may take long to store it."""
+JSON_BODY = {"Content-Type": "application/json"}
 PIECE_BYTES = 1024 * 1024
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 FIRST_DELAY_SECONDS = 0.25
@@ -92,7 +93,7 @@ class Transport:
         """POST a message, or raw bytes, to a path below `/api/v1`."""
         if isinstance(body, BaseModel):
             content = body.model_dump_json().encode()
-            return self._call("POST", path, content, {"Content-Type": "application/json"})
+            return self._call("POST", path, content, {**(headers or {}), **JSON_BODY})
         return self._call("POST", path, content=body, headers=headers)
 
     def put_file(self, path: str, pieces: Iterable[bytes], headers: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""How the device is doing, read now and then while a run goes on.
+"""How the device is doing, read now and then.
 
 `nvidia-smi` comes with the driver and needs no package; without it, and where it does not answer in
 time, nothing is told.
@@ -7,6 +7,8 @@ time, nothing is told.
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from core.schema.telemetry import Telemetry
 from runner.work.device import MEBIBYTE, DeviceName, ask_gpus
@@ -19,7 +21,17 @@ MEMORY_FILE = Path("/proc/meminfo")
 
 
 def read_telemetry(device: DeviceName) -> Telemetry | None:
-    """Read the visible GPUs, or the memory of a machine without; None if nothing can be read."""
+    """Read the visible GPUs, or the memory of a machine without; None if nothing can be read.
+
+    Values that no device can have, such as a temperature of 65,535 °C, count as not read.
+    """
+    try:
+        return _read(device)
+    except ValidationError:
+        return None
+
+
+def _read(device: DeviceName) -> Telemetry | None:
     gpus = None if device == "cpu" else parse_gpus(ask_gpus(QUERY, READ_SECONDS))
     if gpus is not None or device == "cuda":
         return gpus

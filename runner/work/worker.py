@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
 from core.schema.result import FailureKind
+from core.schema.telemetry import WorkerPoll
 from core.train.environment import RunEnvironment
 from runner.api.client import WorkerClient
 from runner.errors import (
@@ -29,6 +30,7 @@ from runner.work.anchors import MEASURE, Anchors
 from runner.work.attempt import Attempt
 from runner.work.checkpoint_upload import UploadRules
 from runner.work.child import EXECUTE
+from runner.work.device import num_gpus
 from runner.work.disk import disk_shortage
 from runner.work.outage import Outage
 from runner.work.outcome import Outcome
@@ -88,6 +90,7 @@ class Worker:
         self._outage = Outage()
         self._anchors = Anchors(options.environment.device, options.anchor_command)
         self._gauges = Gauges(options.environment.device)
+        self._num_devices = max(1, num_gpus(options.environment.device))
         self._faults = 0
         self._claim_key = uuid.uuid4().hex
 
@@ -151,11 +154,12 @@ class Worker:
 
     def _claim(self, worker_id: str) -> JobOffer | None:
         """Ask for a job under one key until there is an answer, so that none is leased twice."""
+        poll = WorkerPoll(num_devices=self._num_devices, telemetry=self._gauges.news())
         try:
-            offer = self._client.claim(worker_id, self._claim_key)
+            offer = self._client.claim(worker_id, self._claim_key, poll)
         except LeaseLost:
             # The answer came when its lease had ended.
-            offer = self._client.claim(worker_id, self._renew_claim_key())
+            offer = self._client.claim(worker_id, self._renew_claim_key(), poll)
         self._renew_claim_key()
         return offer
 

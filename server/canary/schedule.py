@@ -76,10 +76,15 @@ def claim(
     tracks: Mapping[str, Track],
     settings: ServerSettings,
     lease_token: str | None = None,
+    visible_devices: int = 1,
 ) -> JobOffer | None:
     """Lease a worker its next job, or the canary that is due before it.
 
     Jobs of silent workers come back first, and what is no longer to be run leaves the queue.
+
+    Args:
+        lease_token: of the lease; a new one unless given.
+        visible_devices: GPUs that the worker has for a job.
 
     Raises:
         NotFound: the worker is not registered.
@@ -93,7 +98,9 @@ def claim(
             choice = choose(session, worker, tracks)
     while choice is not None:
         seconds = settings.lease_seconds
-        offer = job_queue.lease(session, choice, worker.id, tracks, seconds, lease_token)
+        offer = job_queue.lease(
+            session, choice, worker.id, tracks, seconds, lease_token, visible_devices
+        )
         if offer is not None:
             return offer
         choice = choose(session, worker, tracks)

@@ -19,7 +19,7 @@ def book_attempt(session: Session, job: Job, attempt: Attempt, num_devices: int)
     """Charge an attempt that has ended, and refund it if its author is not to blame.
 
     Args:
-        num_devices: GPUs that the attempt is known to have used.
+        num_devices: GPUs that the attempt used, or was claimed with.
     """
     if not job.charged_to or attempt.ended_at is None:
         return

@@ -33,6 +33,6 @@ class Charge(SQLModel, table=True):
     """Number of the job's attempt."""
     kind: ChargeKind = Field(sa_type=stored_enum(ChargeKind))
     gpu_seconds: float
-    """Time under lease, times GPUs where a result told how many; never negative."""
+    """Time under lease, times GPUs; never negative."""
     booked_at: datetime = Field(sa_type=UtcDateTime)
     """When the attempt ended."""

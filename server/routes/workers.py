@@ -9,6 +9,7 @@ from sqlmodel import Session
 from core.schema.access import TrustRequest, WorkerTrust
 from core.schema.base import Message
 from core.schema.job import JobOffer, WorkerHello, WorkerRegistration
+from core.schema.telemetry import WorkerPoll
 from server import repeated_claims, workers
 from server.access.requirement import Administrator, Reporter
 from server.access.worker_tokens import bind, require_worker
@@ -97,11 +98,14 @@ def claim(
     settings: Settings,
     changes: Changes,
     key: ClaimKey = None,
+    poll: WorkerPoll | None = None,
 ) -> JobOffer | Response:
     """Lease the first queued job that fits the worker, or a canary that is due before it.
 
-    The same key again gives the same lease, or 409 if it has ended.
+    The same key again gives the same lease, or 409 if it has ended. What the worker tells of its
+    device is kept, twice a minute at most.
     """
+    told = poll or WorkerPoll()
     token = repeated_claims.token_of(worker_id, key) if key else None
     with write_session(database) as session:
         require_worker(session, caller, worker_id)
@@ -110,10 +114,14 @@ def claim(
             seconds = settings.lease_seconds
             offer = repeated_claims.earlier_offer(session, worker_id, token, tracks, seconds)
         if offer is None:
-            offer = schedule.claim(session, worker_id, tracks, settings, token)
+            num_devices = told.num_devices
+            offer = schedule.claim(session, worker_id, tracks, settings, token, num_devices)
+        has_news = workers.keep_telemetry(session, worker_id, told.telemetry)
         if offer is not None:
             offer = with_checkpoint(session, offer, worker_id)
-    if offer is None:
-        return Response(status_code=204)
-    changes.tell(offer_topics(offer))
-    return offer
+    if offer is not None:
+        changes.tell(offer_topics(offer))
+        return offer
+    if has_news:
+        changes.tell([QUEUE], of_boards=False)
+    return Response(status_code=204)

@@ -60,6 +60,7 @@ def test_books_that_balance(engine: Engine, accepted: dict[str, str]) -> None:
     assert told["runs"] == "3: 3 submission"
     assert told["jobs"] == "3: 1 succeeded, 1 running, 1 queued"
     assert told["attempts"] == "2: 1 result, 1 None"
+    assert told["charges and refunds"] == "1: 1 charge"
     assert told["metric points"] == "4"
 
 
@@ -77,6 +78,12 @@ def test_books_that_balance(engine: Engine, accepted: dict[str, str]) -> None:
         ("DELETE FROM submission", "was acknowledged and is not there"),
         ('UPDATE log_piece SET "offset" = 5 WHERE "offset" = 4', "has a gap"),
         ('DELETE FROM log_piece WHERE "offset" = 0', "has a gap"),
+        ("DELETE FROM charge", "ended by result, and booked is nothing"),
+        ("UPDATE charge SET kind = 'refund'", "ended by result, and booked is refund"),
+        ("UPDATE charge SET author = 'eve'", "its charge is of 'eve'"),
+        ("UPDATE charge SET gpu_seconds = gpu_seconds + 1", "and its charge is"),
+        ("UPDATE charge SET attempt = 2", "attempt 2 of job"),
+        ("UPDATE attempt SET failure = 'worker_lost'", "ended by worker_lost"),
         ("UPDATE ledger_entry SET subject = 'x' WHERE sequence = 3", "entry 3"),
     ],
 )

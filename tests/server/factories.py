@@ -92,9 +92,9 @@ def register(client: TestClient, name: str = "bench", **changes: Any) -> str:
     return WorkerRegistration.model_validate_json(response.content).worker_id
 
 
-def claim(client: TestClient, worker_id: str) -> JobOffer | None:
-    """Claim the next job."""
-    response = client.post(f"{API}/workers/{worker_id}/claim")
+def claim(client: TestClient, worker_id: str, **poll: Any) -> JobOffer | None:
+    """Claim the next job; without more, as a worker that tells nothing of its device."""
+    response = client.post(f"{API}/workers/{worker_id}/claim", json=poll or None)
     assert response.status_code in (200, 204), response.text
     return JobOffer.model_validate_json(response.content) if response.content else None
 

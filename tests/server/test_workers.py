@@ -1,13 +1,28 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import Response
+from sqlalchemy import Engine
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.schema.job import PROTOCOL_VERSION, JobOffer
+from server.database import write_session
 from server.tables import Worker
-from tests.server.factories import API, GIB, claim_one, finish, hello, register, report, submit
+from tests.server.factories import (
+    API,
+    GIB,
+    claim,
+    claim_one,
+    finish,
+    hello,
+    register,
+    report,
+    submit,
+)
+from tests.server.statements import sent_statements
 
 
 def test_a_worker_learns_its_id_and_how_often_to_report(client: TestClient) -> None:
@@ -81,6 +96,77 @@ def test_a_heartbeat_tells_how_the_device_is(client: TestClient) -> None:
     told = list_all(client)["bench"]
     assert {name: told[name] for name in TELEMETRY} == TELEMETRY
     assert told["telemetry_at"] == told["last_seen_at"]
+
+
+def test_an_idle_worker_tells_how_its_device_is(client: TestClient) -> None:
+    worker_id = register(client, "bench", **H100)
+    assert claim(client, worker_id, num_devices=2, telemetry=TELEMETRY) is None
+    told = list_all(client)["bench"]
+    assert told["state"] == "idle"
+    assert {name: told[name] for name in TELEMETRY} == TELEMETRY
+    html = client.get("/queue").text
+    assert f'as of <time datetime="{told["telemetry_at"].replace("Z", "+00:00")}">' in html
+
+
+def test_a_worker_that_waits_makes_the_server_write_twice_a_minute_at_most(
+    client: TestClient, engine: Engine
+) -> None:
+    worker_id = register(client, "bench")
+    claim(client, worker_id, telemetry=TELEMETRY)
+    hot = {**TELEMETRY, "temperature_celsius": 90.0}
+    claim(client, worker_id, telemetry=hot)
+    assert list_all(client)["bench"]["temperature_celsius"] == 61.5
+    with write_session(engine) as session:
+        worker = session.get_one(Worker, worker_id)
+        assert worker.telemetry_at is not None
+        worker.telemetry_at -= timedelta(seconds=31)
+    claim(client, worker_id, telemetry=hot)
+    assert list_all(client)["bench"]["temperature_celsius"] == 90.0
+
+
+def test_a_poll_without_news_costs_no_statement(client: TestClient, engine: Engine) -> None:
+    worker_id = register(client, "bench")
+    claim(client, worker_id)
+    with sent_statements(engine) as bare:
+        claim(client, worker_id)
+    with sent_statements(engine) as silent:
+        claim(client, worker_id, num_devices=2)
+    assert len(silent) == len(bare)
+
+
+def test_readers_of_the_queue_hear_of_an_idle_worker(
+    app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[list[str], bool]] = []
+    worker_id = register(client, "bench")
+    monkeypatch.setattr(
+        app.state.hub, "tell", lambda topics, of_boards=True: told.append((topics, of_boards))
+    )
+    for _ in range(2):
+        claim(client, worker_id, telemetry=TELEMETRY)
+    assert told == [(["queue"], False)]
+
+
+@pytest.mark.parametrize(
+    ("poll", "field"),
+    [
+        ({"num_devices": 0}, "num_devices"),
+        ({"num_devices": 1025}, "num_devices"),
+        ({"telemetry": {"driver": "x" * 81}}, "driver"),
+        ({"telemetry": {"memory_used_bytes": -1}}, "memory_used_bytes"),
+    ],
+)
+def test_a_poll_out_of_bounds_is_refused(
+    client: TestClient, poll: dict[str, Any], field: str
+) -> None:
+    response = client.post(f"{API}/workers/{register(client)}/claim", json=poll)
+    assert response.status_code == 422
+    assert field in response.text
+
+
+def test_what_a_newer_worker_tells_with_its_poll_is_ignored(client: TestClient) -> None:
+    submit(client)
+    assert claim(client, register(client), fans=3, telemetry={"fan": 3}) is not None
 
 
 def test_a_worker_that_tells_nothing_keeps_what_it_told(client: TestClient) -> None:

@@ -7,7 +7,7 @@ import httpx
 from core.schema.job import Phase
 from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint
 from core.schema.submission import RerunRequest, WithdrawalRequest
-from core.schema.telemetry import Telemetry
+from core.schema.telemetry import Telemetry, WorkerPoll
 from runner.api.client import AuthorClient, WorkerClient
 from runner.api.transport import Transport
 from tests.runner import examples
@@ -29,8 +29,12 @@ class Recorder:
 
 def test_an_empty_answer_to_a_claim_means_no_job():
     recorder = Recorder(httpx.Response(204))
-    assert WorkerClient(recorder.transport).claim("w_1", "key") is None
-    assert recorder.requests[0].url.path == "/api/v1/workers/w_1/claim"
+    poll = WorkerPoll(num_devices=2, telemetry=Telemetry(temperature_celsius=61.0))
+    assert WorkerClient(recorder.transport).claim("w_1", "key", poll) is None
+    request = recorder.requests[0]
+    assert request.url.path == "/api/v1/workers/w_1/claim"
+    assert request.headers["Idempotency-Key"] == "key"
+    assert WorkerPoll.model_validate_json(request.content) == poll
 
 
 def test_every_report_carries_the_lease_token():

@@ -77,6 +77,11 @@ def test_a_gpu_machine_whose_driver_is_silent_tells_nothing(monkeypatch):
     assert read_telemetry("cuda") is None
 
 
+def test_impossible_values_count_as_not_read(monkeypatch):
+    monkeypatch.setattr(telemetry, "ask_gpus", lambda *_: "65535, 1, 2, 550")
+    assert read_telemetry("cuda") is None
+
+
 def test_the_device_is_read_once_a_minute():
     now = [0.0]
     reads = []

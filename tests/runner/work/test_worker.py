@@ -60,6 +60,24 @@ def test_without_once_the_worker_asks_again_until_it_is_stopped(bench, server):
     assert server.calls.count("workers") == 1
 
 
+def test_an_idle_worker_tells_of_its_device_once_a_minute(bench, server, monkeypatch):
+    monkeypatch.setattr(worker_module, "num_gpus", lambda device: 2)
+    polls = []
+
+    def note(name: str) -> None:
+        if name == "claim" and "claim" in server.bodies:
+            polls.append(server.bodies["claim"])
+        if len(polls) == 3:
+            bench.stop.ask()
+
+    server.on_call = note
+    bench.work(once=False)
+    assert {poll["num_devices"] for poll in polls} == {2}
+    told = [poll["telemetry"] for poll in polls]
+    assert told[0]["memory_total_bytes"] > 0
+    assert told[1:] == [None, None]
+
+
 def test_a_server_that_forgot_the_worker_is_introduced_to_it_again(bench, server):
     server.known = True
 

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
+from core.schema.job import JobOffer
 from core.schema.result import FailureKind
 from server.canary.runs import ask_for_canary
 from server.database import write_session
@@ -15,6 +16,7 @@ from server.tables import Attempt, Job, RunPurpose, Worker
 from tests.server.boards import BASELINE_LOSSES, NORM, RELU, queueing, work_off
 from tests.server.factories import (
     API,
+    claim,
     claim_one,
     finish,
     register,
@@ -93,14 +95,88 @@ def test_a_lost_worker_and_a_job_handed_back_are_refunded(
     ]
 
 
-def test_several_gpus_count_each(client: TestClient, engine: Engine, session: Session) -> None:
+@pytest.fixture
+def four_gpus(app: FastAPI) -> None:
+    """The debug track allows four GPUs, between which its batches can be shared out."""
+    track = app.state.tracks["debug"]
+    rules = track.rules.model_copy(update={"max_devices": 4})
+    app.state.tracks["debug"] = track.model_copy(update={"rules": rules})
+
+
+def claim_with(client: TestClient, engine: Engine, num_devices: int, minutes: float) -> JobOffer:
+    """Let a worker with so many GPUs claim the next job, so many minutes ago."""
+    offer = claim(client, register(client), num_devices=num_devices)
+    assert offer is not None
+    take_minutes(engine, offer, minutes)
+    return offer
+
+
+def send_result_of(client: TestClient, offer: JobOffer, num_devices: int) -> None:
+    """Report a result that was measured on so many GPUs."""
+    result = run_result(offer.run.seed)
+    provenance = result.provenance.model_copy(update={"num_devices": num_devices})
+    send_result(client, offer, result.model_copy(update={"provenance": provenance}))
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_of_several_gpus_each_counts_that_the_result_tells_of(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    submit(client, author="ada")
+    offer = claim_with(client, engine, num_devices=4, minutes=10)
+    send_result_of(client, offer, num_devices=2)
+    assert book(session) == [("ada", "charge", 20)]
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_no_worker_makes_an_author_pay_for_more_gpus_than_the_track_allows(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    for _ in range(2):
+        submit(client, author="ada")
+    offer = claim_with(client, engine, num_devices=1024, minutes=10)
+    send_failure(client, offer, FailureKind.DIVERGED)
+    offer = claim_with(client, engine, num_devices=1, minutes=10)
+    send_result_of(client, offer, num_devices=1_000_000)
+    assert book(session) == [("ada", "charge", 40), ("ada", "charge", 40)]
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_an_attempt_without_a_result_is_charged_by_the_gpus_of_its_claim(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
+    submit(client, author="ada")
+    claim_with(client, engine, num_devices=4, minutes=2)
+    expire(engine)
+    offer = claim_with(client, engine, num_devices=2, minutes=3)
+    assert report(client, offer, "release").status_code == 204
+    offer = claim_with(client, engine, num_devices=4, minutes=5)
+    send_failure(client, offer, FailureKind.INTERNAL_ERROR)
+    # Batches cannot be shared out between three.
+    offer = claim_with(client, engine, num_devices=3, minutes=7)
+    send_failure(client, offer, FailureKind.DIVERGED)
+    assert [row[1:] for row in book(session)] == [
+        ("charge", 8),
+        ("refund", 8),
+        ("charge", 6),
+        ("refund", 6),
+        ("charge", 20),
+        ("refund", 20),
+        ("charge", 14),
+    ]
+    status = client.get(f"{API}/quota/ada").json()
+    assert round(status["used_minutes"]) == 14
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_a_worker_that_tells_nothing_has_one_gpu(
+    client: TestClient, engine: Engine, session: Session
+) -> None:
     submit(client, author="ada")
     offer = claim_one(client)
-    take_minutes(engine, offer, 10)
-    result = run_result(offer.run.seed)
-    provenance = result.provenance.model_copy(update={"num_devices": 4})
-    send_result(client, offer, result.model_copy(update={"provenance": provenance}))
-    assert book(session) == [("ada", "charge", 40)]
+    take_minutes(engine, offer, 4)
+    send_failure(client, offer, FailureKind.DIVERGED)
+    assert book(session) == [("ada", "charge", 4)]
 
 
 def test_what_the_server_asked_for_is_charged_to_nobody(
