@@ -46,11 +46,18 @@ def read_yaml(text: str | bytes, max_bytes: int) -> YamlDocument:
         node = yaml.compose(decoded, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        remedy = (
+            " YAML is indented by spaces; put some in place of the tab."
+            if (r"'\t'" in (error.problem or ""))
+            else ""
+        )
         raise _refusal(
-            f"not valid YAML: {error.problem}.", mark.line + 1 if mark else None
+            f"not valid YAML: {error.problem}.{remedy}", mark.line + 1 if mark else None
         ) from error
     except yaml.YAMLError as error:
         raise _refusal(f"not valid YAML: {str(error).splitlines()[0]}.") from error
+    if node is None:
+        raise _refusal("the document is empty; it must be a mapping of keys to values.")
     if not isinstance(node, yaml.MappingNode):
         raise _refusal("the document must be a mapping of keys to values.")
     lines: dict[tuple[str, ...], int] = {}

@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Submit config diffs to the Five-Dollar LLM leaderboard, or train them yourself.",
     epilog="Exit status: 0 done, 1 fault of machine or server, 2 wrong usage, 3 input refused, "
     "4 server unreachable, 5 not found, 6 run failed, 7 too late, in use, or versions or "
-    "data differ, 8 no token or not one for this, 130 interrupted.",
+    "data differ, 8 no token or not one for this, 9 disk full or broken, 130 interrupted.",
 )
 
 app.command()(author.check)

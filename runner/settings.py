@@ -66,7 +66,7 @@ def read_settings(**chosen: object) -> RunnerSettings:
             reason = first["msg"].removeprefix("Value error, ")
             message = f"FIVE_DOLLAR_TOKEN is not a token: {reason}."
             raise BadSettings(message) from None
-        reason = f"{first['msg']}."
+        reason = f"{first['msg'].replace('Input should', 'it must').partition(', unable')[0]}."
         if name == "server_url":
             reason = "it must start with http:// or https://, such as http://127.0.0.1:8000."
         raise BadSettings(

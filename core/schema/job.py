@@ -17,6 +17,8 @@ from core.schema.track import Budget, Sharding
 
 PROTOCOL_VERSION = 4
 """Raised whenever an old worker could misunderstand a job; not for what a worker may leave out."""
+MAX_NAME_LENGTH = 80
+"""Of a worker's name, in characters."""
 MAX_METRIC_POINTS = 1000
 MAX_LOG_CHARACTERS = 64 * 1024
 
@@ -98,7 +100,7 @@ class WorkerHello(Message):
 
     protocol_version: int
     """The worker's `PROTOCOL_VERSION`."""
-    name: str = Field(min_length=1, max_length=80)
+    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     """Name that its owner gave it; the same name is the same worker."""
     device: str = Field(min_length=1, max_length=120)
     """GPU model, or `cpu`."""

@@ -145,15 +145,18 @@ def logs(
     settings = read_settings()
     with open_client(settings) as client:
         if identity.startswith("r_"):
-            run_id = client.run(identity).read(RunStatus).run_id
+            run = client.run(identity).read(RunStatus)
         else:
-            run_id = client.submission(identity).read(SubmissionView).run.run_id
+            run = client.submission(identity).read(SubmissionView).run
         if not follow:
-            for line in client.log(run_id, lines):
+            last = client.log(run.run_id, lines)
+            for line in last:
                 typer.echo(line)
+            if not last:
+                typer.echo(f"Run {run.run_id} is {run.state} and has no log.", err=True)
             return
     with open_patient_client(settings) as client:
-        for line in follow_log(client, run_id):
+        for line in follow_log(client, run.run_id):
             typer.echo(line)
 
 

@@ -135,17 +135,15 @@ class BarDisplay:
 
 
 class LineDisplay:
-    """A line for each new phase of a run, and in between at most one in five seconds.
-
-    A run that waits gets one line only.
-    """
+    """A line for each new phase of a run, and in between at most one in five seconds, if there is
+    anything new."""
 
     def __init__(
         self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._write = write
         self._clock = clock
-        self._shown: dict[str, tuple[Phase | None, float]] = {}
+        self._shown: dict[str, tuple[Phase | None, float, str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -161,14 +159,15 @@ class LineDisplay:
     def update(self, view: RunView) -> None:
         """Write a line, unless one was written just now."""
         now = self._clock()
-        if view.key in self._shown:
-            phase, shown_at = self._shown[view.key]
-            recent = now - shown_at < LINE_SECONDS
-            if phase == view.phase and (recent or view.phase is None):
-                return
-        self._shown[view.key] = (view.phase, now)
         figures = f", {view.figures}" if view.figures else ""
-        self._write(f"{view.label}: {view.doing}{view.share}{figures}")
+        line = f"{view.label}: {view.doing}{view.share}{figures}"
+        if view.key in self._shown:
+            phase, shown_at, shown = self._shown[view.key]
+            recent = now - shown_at < LINE_SECONDS
+            if phase == view.phase and (recent or line == shown):
+                return
+        self._shown[view.key] = (view.phase, now, line)
+        self._write(line)
 
     def finish(self, key: str, outcome: str) -> None:
         """Write how the run ended."""

@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 
 from rich.console import Console
 
-from core.schema.job import PROTOCOL_VERSION, WorkerHello
+from core.schema.job import MAX_NAME_LENGTH, PROTOCOL_VERSION, WorkerHello
 from core.version import code_commit
 from runner.api.client import WorkerClient
 from runner.api.transport import Transport
@@ -28,18 +28,19 @@ def work(
     """Work through the server's queue until told to stop.
 
     Raises:
-        BadSettings: no file can be written to one of the folders.
+        BadSettings: the name is too long, or no file can be written to one of the folders.
         InvalidInput: the mirror file cannot be read.
         Denied: the server wants another access token.
         ProtocolMismatch: worker and server are of different versions.
         ServerUnreachable: the server has been away for an hour.
     """
+    require_name(name)
     require_writable("directory", settings.directory)
     require_writable("cache_directory", settings.cache_directory)
     found = find_device(device)
     hello = WorkerHello(
         protocol_version=PROTOCOL_VERSION,
-        name=name or socket.gethostname()[:80],
+        name=name or socket.gethostname()[:MAX_NAME_LENGTH],
         device=found.name,
         has_cuda=found.has_cuda,
         memory_bytes=found.memory_bytes,
@@ -58,6 +59,19 @@ def work(
     transport = Transport(settings.server_url, RETRY_SECONDS, token=settings.token)
     with WorkerClient(transport) as client, open_display(console) as display:
         Worker(client, hello, options, stop, display).run()
+
+
+def require_name(name: str) -> None:
+    """Refuse a name that the server would not take.
+
+    Raises:
+        BadSettings: it is too long, or would not stand on one line.
+    """
+    if len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise BadSettings(
+            f"--name is {name!r}, which is not allowed: a worker's name has at most "
+            f"{MAX_NAME_LENGTH} characters, in one line."
+        )
 
 
 def require_writable(setting: str, folder: Path) -> None:

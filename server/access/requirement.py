@@ -24,15 +24,28 @@ SCHEME = HTTPBearer(
     auto_error=False,
 )
 
+NONE_SENT = (
+    "this needs an access token in the header `Authorization: Bearer fdl_...`; "
+    "`runner` sends the one in FIVE_DOLLAR_TOKEN."
+)
+NOT_VALID = (
+    "the access token that was sent (`runner` sends the one in FIVE_DOLLAR_TOKEN) is not valid: "
+    "it has expired, was revoked, or is not of this server."
+)
+
 
 def find_sender(request: Request, database: Database) -> Caller | None:
     """Who sent a request, by the token in its header or its browser's session; None without one."""
     if session := find_session(request):
         return Caller(f"github:{session.author}", session.author, Scope.SUBMIT)
+    secret = _secret_of(request)
+    return find_caller(database, secret) if secret else None
+
+
+def _secret_of(request: Request) -> str:
+    """The token in a request's header; empty without one."""
     kind, secret = get_authorization_scheme_param(request.headers.get("Authorization"))
-    if kind.lower() != "bearer" or not secret:
-        return None
-    return find_caller(database, secret)
+    return secret if kind.lower() == "bearer" else ""
 
 
 def requires(scope: Scope) -> Callable[..., Caller]:
@@ -43,6 +56,7 @@ def requires(scope: Scope) -> Callable[..., Caller]:
     """
 
     def check(
+        request: Request,
         sender: Annotated[Caller | None, Depends(find_sender)],
         settings: Settings,
         _: Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)],
@@ -50,9 +64,9 @@ def requires(scope: Scope) -> Callable[..., Caller]:
         if settings.access is Access.OPEN and scope is not Scope.ADMIN:
             return ANYBODY
         if sender is None:
+            what = NOT_VALID if _secret_of(request) else NONE_SENT
             raise TokenNeeded(
-                "this needs a valid access token in the header `Authorization: Bearer fdl_...`; "
-                "`runner` sends the one in FIVE_DOLLAR_TOKEN. "
+                f"{what} "
                 "Ask whoever runs the server for one"
                 + (", or sign in again with the browser." if settings.has_sign_in else ".")
             )

@@ -66,6 +66,14 @@ def test_the_command_lines_scopes_and_days_are_the_schemas():
     assert options["days"].default == DEFAULT_TOKEN_DAYS
 
 
+def test_help_names_every_exit_status():
+    from typer.main import get_command
+
+    (_, statuses) = get_command(app).epilog.split("Exit status: ")
+    named = {int(part.split()[0]) for part in statuses.split(", ") if part[0].isdigit()}
+    assert named == set(ExitCode)
+
+
 def test_a_valid_file_is_priced(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(VALID + "overrides:\n  model.dropout: 0.25\n")

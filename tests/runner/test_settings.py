@@ -47,6 +47,19 @@ def test_an_address_without_http_is_refused(monkeypatch, url):
         read_settings()
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("soon", "it must be a valid number."), ("901", "it must be less than or equal to 900.")],
+)
+def test_a_wrong_number_is_refused_with_what_is_allowed(monkeypatch, value, reason):
+    monkeypatch.setenv("FIVE_DOLLAR_REST_SECONDS", value)
+    with pytest.raises(BadSettings) as refused:
+        read_settings()
+    assert str(refused.value) == (
+        f"rest_seconds (FIVE_DOLLAR_REST_SECONDS) is {value!r}, which is not allowed: {reason}"
+    )
+
+
 def test_a_token_is_shown_by_nothing_that_holds_it(monkeypatch):
     secret = "fdl_" + "x" * 43
     monkeypatch.setenv("FIVE_DOLLAR_TOKEN", secret)

@@ -76,6 +76,16 @@ def test_board_and_status_show_the_verdict(server: TestClient) -> None:
     assert "at 3 runs" in status
 
 
+def test_a_run_without_a_log_is_said_to_have_none(server: TestClient) -> None:
+    receipt = submit(server, "Mine", {RATE: 0.02})
+    ended = call("logs", receipt.submission_id)
+    assert (ended.exit_code, ended.stdout) == (ExitCode.OK, "")
+    assert ended.stderr == f"Run {receipt.run_id} is queued and has no log.\n"
+    send_log(server, claim_one(server), "one\n")
+    ended = call("logs", receipt.run_id)
+    assert (ended.stdout, ended.stderr) == ("one\n", "")
+
+
 def test_the_status_of_a_failed_run_is_all_that_its_author_needs(server: TestClient) -> None:
     receipt = submit(server, "Too hot", {RATE: 0.9})
     offer = claim_one(server)

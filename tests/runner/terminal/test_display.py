@@ -39,6 +39,15 @@ def test_lines_come_with_each_phase_and_every_five_seconds():
     ]
 
 
+def test_a_run_without_progress_gets_no_further_line():
+    lines: list[str] = []
+    clock = Clock()
+    display = LineDisplay(lines.append, clock)
+    for clock.now, completed in ((0.0, 7), (10.0, 7), (20.0, 8)):
+        display.update(view(Phase.TRAINING, completed, 250))
+    assert lines == ["my [run]: training 7/250", "my [run]: training 8/250"]
+
+
 def test_a_waiting_run_gets_one_line():
     lines: list[str] = []
     clock = Clock()

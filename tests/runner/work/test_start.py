@@ -3,7 +3,15 @@
 import pytest
 
 from runner.errors import BadSettings
-from runner.work.start import require_writable
+from runner.work.start import require_name, require_writable
+
+
+@pytest.mark.parametrize("name", ["x" * 81, "two\nlines", "bell\a"])
+def test_a_name_that_the_server_would_not_take_is_refused_before(name):
+    require_name("x" * 80)
+    require_name("")  # this machine's
+    with pytest.raises(BadSettings, match=r"--name is .* at most 80 characters, in one line"):
+        require_name(name)
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path):
