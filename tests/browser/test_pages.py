@@ -198,6 +198,22 @@ def test_no_page_scrolls_sideways(board: Board, page: Page, width: int) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
+def test_a_row_of_the_queue_keeps_its_name_on_a_phone(board: Board, page: Page) -> None:
+    _, offer = start(board, "A name of" + " many words" * 6)
+    submit(board, "Waits behind it")
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto("/queue")
+    for section in ("running", "queued", "workers"):
+        region = page.locator(f'[data-live="{section}"] .scroll')
+        region.evaluate("region => { region.scrollLeft = region.scrollWidth; }")
+        name = region.locator("tbody th.name").first.bounding_box()
+        assert name is not None
+        assert 0 <= name["x"] < 30, section
+        assert name["width"] < 180, section
+    factories.finish(board, offer)
+    factories.finish(board, factories.claim_one(board))
+
+
 def test_markup_of_strangers_does_not_run(board: Board, page: Page) -> None:
     receipt, offer = start(board, EVIL)
     factories.send_log(board, offer, f"{EVIL}\n")
