@@ -55,6 +55,22 @@ def test_the_queue_says_when_a_job_should_start():
     assert (third[0], third[10]) == ("3", "–")
 
 
+def test_a_narrow_terminal_gets_paragraphs_whose_ids_are_whole():
+    stream = io.StringIO()
+    doing = {"state": "running", "worker": "bench [1]", "phase": "training", "total": 250}
+    running = {**QUEUED, **doing, "completed": 7, "submission_id": "s_qcl3xi3psp"}
+    waiting = {**QUEUED, "run_id": "r_zu477byaqz", "purpose": "rerun", "forecast": FORECAST}
+    queue = Queue.model_validate({"running": [running], "queued": [waiting]})
+    print_queue(Console(file=stream, width=60), queue)
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == [
+        "running s_qcl3xi3psp Mine",
+        "   by me, debug, r_1, training 7/250, on bench [1]",
+        "2. queued s_1 Mine",
+        "   by me, debug, r_zu477byaqz, rerun, starts: in about 2 min",
+        "   5 s, 2026-11-25 12:02 UTC",
+    ]
+
+
 def test_the_queue_ends_with_the_alarm():
     stream = io.StringIO()
     alarm = {"message": "1 job waits [here].", "num_jobs": 1}
