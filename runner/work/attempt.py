@@ -107,6 +107,8 @@ class Attempt:
             failure = Failure(kind=FailureKind.CANCELLED, message="Cancelled while it ran.")
         if self._folder.result() is None and failure is None:
             return self._hand_back()
+        if failure is not None and not self._cancelled:
+            logger.warning("%s failed: %s", self._label, failure.message, extra=self._ids())
         return self._report(failure)
 
     def _train(self) -> Failure | None:
@@ -210,10 +212,8 @@ class Attempt:
 
     def _verdict(self, child: Child) -> Failure | None:
         """Why there is no result; None if there is one, or if the child only stopped."""
-        if self._folder.result() is not None or child.status in (
-            ExitCode.INTERRUPTED,
-            ExitCode.CONFLICT,
-        ):
+        meant = (ExitCode.INTERRUPTED, ExitCode.CONFLICT)
+        if self._folder.result() is not None or child.status in meant:
             return None
         failure = self._folder.failure()
         if failure or self._asked_to_stop:

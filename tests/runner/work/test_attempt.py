@@ -92,10 +92,12 @@ def test_a_failure_is_passed_on_as_the_child_wrote_it(bench, server):
         ("pass", "ended with status 0"),
     ],
 )
-def test_a_child_that_dies_is_an_internal_error(bench, server, body, message):
+def test_a_child_that_dies_is_an_internal_error(bench, server, body, message, caplog):
     assert bench.carry_out(body) is Outcome.PLATFORM_FAULT
     assert server.bodies["failure"]["kind"] == "internal_error"
     assert message in server.bodies["failure"]["message"]
+    # Whoever looks after the machine reads it in the worker's own log.
+    assert f"debug r_1 failed: {server.bodies['failure']['message']}" in caplog.text
     assert server.log.startswith("hello from the child")
 
 
