@@ -171,7 +171,10 @@ def cancel(submission_id: SubmissionArgument) -> None:
     if run.state is JobState.CANCELLED:
         typer.echo(f"{submission_id} is cancelled.")
     else:
-        typer.echo(f"The worker of {submission_id} was asked to stop; it does within seconds.")
+        typer.echo(
+            f"The worker of {submission_id} was asked to stop; it does within seconds, "
+            "or, if the worker is lost, when its lease ends."
+        )
 
 
 def withdraw(

@@ -12,13 +12,26 @@ def test_no_file_mirrors_nothing():
 
 
 def test_relative_paths_start_from_the_files_folder(tmp_path):
-    file = tmp_path / "mirror.yaml"
+    file, corpus, tokenizer = tmp_path / "mirror.yaml", tmp_path / "a.parquet", tmp_path / "t"
+    corpus.write_bytes(b"")
+    tokenizer.mkdir()
     file.write_text(
-        "datasets:\n  owner/name/subset: corpus/a.parquet\ntokenizers:\n  owner/t: /abs/t\n"
+        f"datasets:\n  owner/name/subset: a.parquet\ntokenizers:\n  owner/t: {tokenizer}\n"
     )
     mirror = read_mirror(file)
-    assert mirror.datasets == {"owner/name/subset": str(tmp_path / "corpus/a.parquet")}
-    assert mirror.tokenizers == {"owner/t": "/abs/t"}
+    assert mirror.datasets == {"owner/name/subset": str(corpus)}
+    assert mirror.tokenizers == {"owner/t": str(tokenizer)}
+
+
+def test_places_that_are_not_there_are_all_named(tmp_path):
+    file = tmp_path / "mirror.yaml"
+    file.write_text("datasets:\n  a: gone\ntokenizers:\n  t: /nowhere/t\n")
+    with pytest.raises(InvalidInput) as refused:
+        read_mirror(file)
+    assert [problem.text() for problem in refused.value.problems] == [
+        f"datasets.a: there is nothing at {tmp_path / 'gone'}.",
+        "tokenizers.t: there is nothing at /nowhere/t.",
+    ]
 
 
 @pytest.mark.parametrize("text", ["dataset: {}", "datasets: [a]", "datasets: {a: 1}", "[]"])
