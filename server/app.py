@@ -161,15 +161,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with write_session(engine) as session:
         extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
-    app.state.reaper = Reaper(
-        engine, interval, app.state.tracks, settings.queues_runs, app.state.hub
-    )
-    app.state.reaper.start()
+    reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs, app.state.hub)
+    reaper.start()
+    app.state.reaper = reaper
     sweeper = Sweeper(engine, app.state.checkpoints.store, SWEEP_SECONDS)
     sweeper.start()
     try:
         yield
     finally:
         await sweeper.stop()
-        await app.state.reaper.stop()
+        await reaper.stop()
         engine.dispose()

@@ -33,9 +33,9 @@ class BackgroundPass:
         self._task.add_done_callback(lambda task: on_end(_error(task)))
 
     async def stop(self) -> None:
-        """End, and wait until a pass under way is done."""
+        """End, and wait until a pass under way is done; the same again changes nothing."""
         self._stopping.set()
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:

@@ -102,3 +102,26 @@ def test_a_reaper_that_stops_waits_for_the_pass_under_way(
 
     monkeypatch.setattr(reaper_module, "requeue_expired", pass_slowly)
     assert asyncio.run(stop_within_a_pass()) == (False, True)
+
+
+def test_an_app_that_is_started_twice_ends_the_reaper_of_each_start(app: FastAPI) -> None:
+    with TestClient(app):
+        first = app.state.reaper
+        with TestClient(app):
+            second = app.state.reaper
+        assert (first.is_alive, second.is_alive) == (True, False)
+    assert not first.is_alive
+
+
+def test_a_reaper_that_was_stopped_or_died_can_be_stopped_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*arguments: object) -> int:
+        raise KeyError("a fault of the program")
+
+    reaper = Reaper(engine, FAST, {}, False, Hub())
+    monkeypatch.setattr(reaper_module, "requeue_expired", break_down)
+    assert not asyncio.run(run_for(reaper, 0.3))
+    for _ in range(2):
+        # In another event loop, as if the app had been started twice.
+        asyncio.run(asyncio.wait_for(reaper.stop(), 5))
