@@ -48,12 +48,17 @@ def read_submission(text: str | bytes, tracks: Mapping[str, Track]) -> Submissio
         InvalidInput: as `read_yaml`, or a key of the submission is wrong, or there is no such
             track; then the overrides that are wrong on any base are named too.
     """
-    document = read_yaml(text, MAX_SUBMISSION_BYTES)
-    # `overrides:` with nothing behind it is how people write "none".
-    written = {
-        key: {} if key == "overrides" and value is None else value
-        for key, value in document.value.items()
-    }
+    return submission_of(read_yaml(text, MAX_SUBMISSION_BYTES), tracks)
+
+
+def submission_of(document: YamlDocument, tracks: Mapping[str, Track]) -> SubmissionDocument:
+    """The submission that a document is.
+
+    Raises:
+        InvalidInput: as `read_submission`, but for what is wrong with the YAML itself.
+    """
+    # A key with nothing behind it is how people write "none".
+    written = {key: value for key, value in document.value.items() if value is not None}
     try:
         submission = Submission.model_validate_json(json.dumps(written))
         find_track(submission.track, tracks)
@@ -83,13 +88,9 @@ def propose(
     """
     submission = document.submission
     track = find_track(submission.track, tracks)
-    lines = _override_lines(document.lines)
+    lines = override_lines(document.lines)
     experiment = resolve(parent or track.base, submission.overrides, lines, track.rules)
-    violations = [
-        Problem(path="overrides", message=violation, line=document.lines.get(("overrides",)))
-        for violation in budget_violations(track, experiment)
-    ]
-    if violations:
+    if violations := budget_problems(track, experiment, document.lines):
         raise InvalidInput(violations)
     rules = track.rules
     return Proposal(
@@ -102,7 +103,17 @@ def propose(
     )
 
 
-def _override_lines(lines: Lines) -> Lines:
+def budget_problems(track: Track, experiment: ExperimentConfig, lines: Lines) -> list[Problem]:
+    """Why an experiment does not fit a track's budget, at the overrides that made it so."""
+    line = lines.get(("overrides",))
+    return [
+        Problem(path="overrides", message=violation, line=line)
+        for violation in budget_violations(track, experiment)
+    ]
+
+
+def override_lines(lines: Lines) -> Lines:
+    """Line of each override by its path below `overrides`."""
     return {path[1:]: line for path, line in lines.items() if path[0] == "overrides"}
 
 
@@ -115,7 +126,7 @@ def _wrong_overrides(document: YamlDocument, tracks: Mapping[str, Track]) -> lis
     if not isinstance(overrides, dict) or not tracks:
         return []
     named = tracks.get(str(document.value.get("track")))
-    lines = _override_lines(document.lines)
+    lines = override_lines(document.lines)
     base = named or next(iter(tracks.values()))
     try:
         resolve(base.base, overrides, lines, named.rules if named else None)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from core.estimate.calibration import COMPILE_SECONDS
 from core.estimate.flops import training_flops_per_token
-from core.estimate.memory import peak_memory
+from core.estimate.memory import MEMORY_SPREAD, peak_memory
 from core.estimate.parameters import num_active_parameters, num_parameters
 from core.estimate.speed import Speed, StepWork, is_known, speed, step_work
 from core.schema.base import Message
@@ -38,6 +38,8 @@ class Estimate(Message):
     """FLOPs of the whole run's training; for a budget in dollars, on the GPU that does most."""
     memory_bytes: float = Field(gt=0.0)
     """Peak device memory."""
+    memory_bytes_range: Range
+    """The range in which it should lie."""
     memory_parts: dict[str, float]
     """What it consists of."""
     train_seconds: dict[str, float]
@@ -53,6 +55,8 @@ class Estimate(Message):
     """GPUs whose speed was measured; that of others is scaled by their vendors' rates."""
     cost_usd: dict[str, float]
     """GPU model to dollars at the track's price, compilation included."""
+    cost_usd_range: dict[str, Range]
+    """GPU model to the range in which the dollars should lie, as the training time does."""
 
 
 Works = dict[StepShape, StepWork]
@@ -90,6 +94,7 @@ def estimate(experiment: ExperimentConfig, prices_usd_per_hour: dict[str, float]
         training_flops_per_token=training_flops_per_token(model, training.sequence_length),
         training_flops=_training_flops(training, works, courses),
         memory_bytes=memory.total,
+        memory_bytes_range=(memory.total / MEMORY_SPREAD, memory.total * MEMORY_SPREAD),
         memory_parts={name: size for name, size in memory._asdict().items() if size},
         train_seconds={gpu: course.seconds for gpu, course in courses.items()},
         train_seconds_range={gpu: course.seconds_range for gpu, course in courses.items()},
@@ -97,10 +102,21 @@ def estimate(experiment: ExperimentConfig, prices_usd_per_hour: dict[str, float]
         train_tokens_range={gpu: course.tokens_range for gpu, course in courses.items()},
         measured_gpus=tuple(gpu for gpu, found in speeds.items() if found.is_measured),
         cost_usd={
-            gpu: training.dollars or (COMPILE_SECONDS + course.seconds) / 3600 * prices[gpu]
+            gpu: _dollars(training, course.seconds, prices[gpu]) for gpu, course in courses.items()
+        },
+        cost_usd_range={
+            gpu: (
+                _dollars(training, course.seconds_range[0], prices[gpu]),
+                _dollars(training, course.seconds_range[1], prices[gpu]),
+            )
             for gpu, course in courses.items()
         },
     )
+
+
+def _dollars(training: TrainingConfig, seconds: float, price_usd_per_hour: float) -> float:
+    """What a run costs that trains for so long; a budget in dollars is spent as it is."""
+    return training.dollars or (COMPILE_SECONDS + seconds) / 3600 * price_usd_per_hour
 
 
 def planned_flops(experiment: ExperimentConfig) -> float:

@@ -21,6 +21,8 @@ WORKSPACE_BYTES = 100 * 2**20
 MUON_BYTES_PER_WEIGHT = 6
 """Bfloat16 copies of a stack of matrices while it is orthogonalised: what an iteration takes,
 what it gives, and what is made of both."""
+MEMORY_SPREAD = 1.1
+"""Factor either way: a test holds the measured peaks within ten per cent."""
 EVALUATION_TOKENS = 8192
 """Tokens that are scored at once."""
 FLOAT32 = 4

@@ -38,6 +38,15 @@ def test_a_device_without_a_price_or_a_rate_has_no_cost():
     # A dollar a second, compilation included.
     seconds = found.train_seconds["RTX 4090"] + COMPILE_SECONDS
     assert found.cost_usd == {"RTX 4090": pytest.approx(seconds)}
+    ends = [end + COMPILE_SECONDS for end in found.train_seconds_range["RTX 4090"]]
+    assert found.cost_usd_range == {"RTX 4090": pytest.approx(tuple(ends))}
+
+
+def test_memory_lies_within_ten_per_cent():
+    found = estimate(BASE, {})
+    low, high = found.memory_bytes_range
+    assert high == pytest.approx(1.1 * found.memory_bytes)
+    assert low * 1.1 == pytest.approx(found.memory_bytes)
 
 
 def test_steps_and_the_tokens_that_they_read_cost_the_same():
@@ -61,6 +70,7 @@ def test_dollars_buy_time_by_the_price_and_tokens_by_the_speed():
     seconds = 0.5 / 2.8 * 3600 - COMPILE_SECONDS
     assert found.train_seconds["H200"] == pytest.approx(seconds)
     assert found.cost_usd == {"H200": 0.5, "RTX 4090": 0.5}
+    assert found.cost_usd_range == {"H200": (0.5, 0.5), "RTX 4090": (0.5, 0.5)}
     as_many = resolve(BASE, {"training.tokens": round(found.train_tokens["H200"])})
     assert estimate(as_many, PRICES).train_seconds["H200"] == pytest.approx(seconds, rel=1e-3)
     fewest, most = found.train_tokens_range["H200"]

@@ -47,6 +47,7 @@ ESTIMATE = Estimate(
     training_flops_per_token=1e3,
     training_flops=1.5e15,
     memory_bytes=7 * 2**30,
+    memory_bytes_range=(6 * 2**30, 8 * 2**30),
     memory_parts={"weights": 2 * 2**30, "activations": 4 * 2**30, "loss": 2**30},
     train_seconds={"H200": 17.0, "A100": 60.0},
     train_seconds_range={"H200": (14.0, 20.0), "A100": (40.0, 90.0)},
@@ -54,6 +55,7 @@ ESTIMATE = Estimate(
     train_tokens_range={"H200": (8e6, 8e6), "A100": (8e6, 8e6)},
     measured_gpus=("H200",),
     cost_usd={"H200": 0.04, "A100": 0.02},
+    cost_usd_range={"H200": (0.03, 0.05), "A100": (0.01, 0.03)},
 )
 
 
