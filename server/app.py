@@ -1,5 +1,6 @@
 """The application: settings in, ASGI app out."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -36,6 +37,7 @@ from server.routes import (
     authors,
     board,
     board_files,
+    check,
     checkpoints,
     crawlers,
     events,
@@ -112,12 +114,14 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.checkpoints = IncomingCheckpoints(store, settings.checkpoint_bytes)
     app.state.rate_limits = RateLimits(settings)
     app.state.sign_in = set_up_sign_in(settings)
+    app.state.page_token = secrets.token_urlsafe()
     if settings.page_cache_seconds:
         _keep_pages(app, settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
     for routes in (
         submissions,
+        check,
         runs,
         board_files,
         tracks,
@@ -134,9 +138,9 @@ def create_app(settings: ServerSettings) -> FastAPI:
         events,
     ):
         api.include_router(routes.router)
-    signed_in = (sign_in.router, forms.router, submit.router) if settings.has_sign_in else ()
+    signed_in = (sign_in.router, forms.router) if settings.has_sign_in else ()
     machine_read = (feeds.router, pictures.router, crawlers.router)
-    for router in (api, board.router, pages.router, *machine_read, *signed_in):
+    for router in (api, board.router, pages.router, submit.router, *machine_read, *signed_in):
         app.include_router(router, dependencies=checked)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

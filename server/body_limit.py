@@ -10,14 +10,14 @@ from server.error_answers import server_error
 from server.errors import BodyTooLarge
 
 CHECKPOINT = re.compile(r"/api/v1/jobs/[^/]+/checkpoint")
-SUBMISSIONS = "/api/v1/submissions"
+SUBMISSIONS = ("/api/v1/submissions", "/api/v1/check")
 MAX_REPORT_BYTES = 1024 * 1024
 MAX_DRAINED_BYTES = 32 * 1024 * 1024
 """A refused body is read up to here, so that a client which is still sending sees the answer."""
 
 
 class BodyLimit:
-    """ASGI middleware: 64 KiB for a submission, 1 MiB for everything else.
+    """ASGI middleware: 64 KiB for a submission or its check, 1 MiB for everything else.
 
     A checkpoint is too large to wait for; its route counts as it reads.
     """
@@ -34,7 +34,7 @@ class BodyLimit:
         if scope["type"] != "http" or _is_checkpoint(scope):
             await self._app(scope, receive, send)
             return
-        limit = MAX_SUBMISSION_BYTES if scope["path"] == SUBMISSIONS else MAX_REPORT_BYTES
+        limit = MAX_SUBMISSION_BYTES if scope["path"] in SUBMISSIONS else MAX_REPORT_BYTES
         try:
             body = await _read(receive, limit)
         except ClientDisconnect:

@@ -8,7 +8,7 @@ ServerError
 ├── NameTaken          403  an author name that belongs to somebody else
 ├── SignInRefused      403  a sign-in that did not come back from GitHub as it began
 ├── SignInNeeded       403  a form of nobody who is signed in
-├── ForgedRequest      403  a signed-in browser sends what no page of the server made
+├── ForgedRequest      403  a browser sends what no page of the server made
 ├── NotFound           404  no such submission, run, job, worker or track
 ├── LeaseLost          409  the report's lease is not the job's current one
 ├── ProtocolMismatch   409  worker and server speak different versions
@@ -96,7 +96,7 @@ class SignInNeeded(ServerError):
 
 
 class ForgedRequest(ServerError):
-    """Another site may have made a signed-in person's browser send the request."""
+    """Another site may have made somebody's browser send the request."""
 
     status = 403
     kind = "forged_request"

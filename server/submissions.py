@@ -121,6 +121,40 @@ def _of_key(session: Session, key: str, text: bytes) -> SubmissionRow | None:
     return row
 
 
+def parent_config(
+    session: Session, built_on: str, track: Track, line: int | None, tracks: Mapping[str, Track]
+) -> ExperimentConfig:
+    """Config of the submission that `built_on` names.
+
+    Args:
+        track: that of the submission which is built on it.
+        line: where the name stands.
+
+    Raises:
+        InvalidInput: there is none, or none to build on.
+    """
+    version = track.rules.version
+    row = session.get(SubmissionRow, built_on)
+    experiment = session.get_one(Experiment, row.experiment_hash) if row else None
+    if row is None or experiment is None:
+        message = f"there is no submission {built_on!r}; ids look like s_4k7m2q5xwp."
+    elif experiment.track != track.rules.name:
+        message = f"{built_on} is on the track {experiment.track}; build on one of "
+        message += f"{track.rules.name}, or change the track."
+    elif (
+        experiment.track_version != version
+        and (rebase := session.get(Rebase, (built_on, version)))
+        and rebase.experiment_hash
+    ):
+        return stored_config(session.get_one(Experiment, rebase.experiment_hash))
+    elif experiment.track_version != version:
+        message = f"{built_on} is on version {experiment.track_version} of the track, "
+        message += f"which is now at version {version}; submit it again and build on that."
+    else:
+        return _written_config(session, row, tracks)
+    raise InvalidInput([Problem(path="built_on", message=message, line=line)])
+
+
 def _parent(
     session: Session, document: SubmissionDocument, tracks: Mapping[str, Track]
 ) -> ExperimentConfig | None:
@@ -128,27 +162,8 @@ def _parent(
     submission = document.submission
     if not submission.built_on or submission.track not in tracks:
         return None
-    version = tracks[submission.track].rules.version
-    row = session.get(SubmissionRow, submission.built_on)
-    experiment = session.get_one(Experiment, row.experiment_hash) if row else None
-    if experiment is None:
-        message = f"there is no submission {submission.built_on!r}; ids look like s_4k7m2q5xwp."
-    elif experiment.track != submission.track:
-        message = f"{submission.built_on} is on the track {experiment.track}; build on one of "
-        message += f"{submission.track}, or change the track."
-    elif (
-        experiment.track_version != version
-        and (rebase := session.get(Rebase, (submission.built_on, version)))
-        and rebase.experiment_hash
-    ):
-        return stored_config(session.get_one(Experiment, rebase.experiment_hash))
-    elif experiment.track_version != version:
-        message = f"{submission.built_on} is on version {experiment.track_version} of the track, "
-        message += f"which is now at version {version}; submit it again and build on that."
-    else:
-        return _written_config(session, session.get_one(SubmissionRow, submission.built_on), tracks)
     line = document.lines.get(("built_on",))
-    raise InvalidInput([Problem(path="built_on", message=message, line=line)])
+    return parent_config(session, submission.built_on, tracks[submission.track], line, tracks)
 
 
 def _written_config(

@@ -38,7 +38,7 @@ class Viewer:
     author: str = ""
     """Who is signed in; empty for nobody."""
     form_token: str = ""
-    """What the forms of the page carry."""
+    """What the forms of the page carry, see `server.sign_in.forgery`."""
     notice: Notice | None = None
     """What to show above the page."""
 

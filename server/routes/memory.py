@@ -55,7 +55,7 @@ def get_setting(
 
 @router.post(
     "/nearest",
-    responses=documented(404, 413),
+    responses=documented(403, 404, 413),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -13,6 +13,7 @@ from core.schema.track import Track
 from server.claim_order import CLAIM_ORDER, stands_before
 from server.formatting import moment
 from server.job_queue import jobs_ahead
+from server.quota.shares import used_minutes
 from server.settings import ServerSettings
 from server.tables import Experiment, Job, Run, Worker
 from server.waiting.alarm import is_alarming
@@ -22,6 +23,8 @@ from server.waiting.simulation import Slot, beyond, pace, schedule
 
 MAX_SIMULATED = 1000
 """Jobs of the queue that are simulated; those behind them are scaled."""
+LAST_POSITION = 2**31 - 1
+"""A place behind every job that is queued already."""
 UNTIMED = (
     "How long this run, or one before it, takes is not known: none of its track was timed yet, and "
     "there is no estimate for the device."
@@ -179,6 +182,39 @@ def run_forecast(
     forecaster = Forecaster(session, tracks, settings, now)
     is_running = job.state is JobState.RUNNING
     return forecaster.of_running(job, track) if is_running else forecaster.of_waiting(job, track)
+
+
+def next_forecast(
+    session: Session,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    track: Track,
+    memory_bytes: int,
+    author: str,
+    now: datetime,
+) -> Forecast:
+    """Forecast of a run that an author would get by submitting now.
+
+    Args:
+        memory_bytes: device memory that it may need.
+        author: who would submit it; empty if that is not known yet.
+    """
+    rules = track.rules
+    # Of no table: what is not there yet stands last among its equals.
+    job = Job.model_validate(
+        {
+            "id": "",
+            "run_id": "",
+            "track": rules.name,
+            "track_version": rules.version,
+            "position": LAST_POSITION,
+            "needs_cuda": rules.device == "cuda",
+            "memory_bytes": memory_bytes,
+            "author_gpu_minutes": used_minutes(session, author, now),
+            "created_at": now,
+        }
+    )
+    return Forecaster(session, tracks, settings, now).of_waiting(job, rules.name)
 
 
 def _queued() -> Any:

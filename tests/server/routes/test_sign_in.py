@@ -11,8 +11,6 @@ from tests.server.factories import submit
         ("GET", "/sign-in"),
         ("GET", CALLBACK),
         ("POST", "/sign-out"),
-        ("GET", "/submit"),
-        ("POST", "/submit"),
         ("POST", "/submissions/s_x/rerun"),
         ("POST", "/submissions/s_x/withdraw"),
     ],

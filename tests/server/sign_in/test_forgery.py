@@ -101,6 +101,17 @@ def test_an_access_token_needs_no_form_token_and_is_nobody_elses(
     assert post_yaml(both, submission_yaml(author="carol")).status_code == 201
 
 
+def test_another_site_is_refused_without_a_session_too(client: TestClient) -> None:
+    # Nobody is signed in, so that only a token would let it through: the answer is not 401.
+    for headers in ({"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert "came from another site" in refused(client, headers)
+        basic = {"Authorization": "Basic YTpi", **headers}
+        assert "came from another site" in refused(client, basic)
+        assert (
+            client.post(CANCEL, headers={"Authorization": "Bearer x", **headers}).status_code == 401
+        )
+
+
 def test_reading_needs_no_form_token(visit: Visit) -> None:
     browser = visit()
     headers = {"Sec-Fetch-Site": "cross-site"}
