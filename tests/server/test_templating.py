@@ -1,3 +1,5 @@
+import gzip
+import json
 import re
 from pathlib import Path
 
@@ -65,3 +67,23 @@ def test_vendored_library_comes_with_its_licence_and_version() -> None:
     assert version
     assert version[1] in (folder / "uPlot.iife.min.js").read_text()[:400]
     assert "MIT" in (folder / "LICENSE").read_text()
+
+
+def test_the_bundled_editor_is_small_and_says_what_it_is_made_of() -> None:
+    folder = STATIC / "vendor" / "codemirror"
+    bundle = (folder / "codemirror.iife.min.js").read_bytes()
+    assert len(bundle) <= 400_000
+    assert len(gzip.compress(bundle)) <= 150_000
+    assert b"var CodeMirror=" in bundle[:200]
+    locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    readme, licence = ((folder / name).read_text() for name in ("README.md", "LICENSE"))
+    for name, version in wanted.items():
+        assert locked[f"node_modules/{name}"]["version"] == version
+        if name != "esbuild":
+            assert f"| `{name}` | {version} |" in readme
+            assert name in licence
+    exported = re.findall(r"^export \{(.*?)\}", (folder / "entry.js").read_text(), re.MULTILINE)
+    editor = (STATIC / "editor.js").read_text()
+    for name in ", ".join(exported).replace(" ", "").split(","):
+        assert re.search(rf"\b{name}\b", editor), f"{name} is bundled for nothing"
