@@ -9,7 +9,7 @@ from core.schema.overrides import flatten
 from core.schema.problem import Problem
 from core.schema.setting_names import find_field, groups_of
 from core.schema.submission import Submission
-from core.schema.track import Track
+from core.schema.track import Track, TrackRules
 
 
 class DraftProblem(Problem):
@@ -19,7 +19,7 @@ class DraftProblem(Problem):
     """What the text has at the path; None if nothing."""
     allowed: str = Field(default="")
     """What may stand there: n is a whole number, x any; values are in backquotes. Empty where
-    there is no such key."""
+    there is no such key, and where the track fixes it."""
 
 
 def draft_problems(
@@ -32,11 +32,12 @@ def draft_problems(
     """
     overrides = text.get("overrides")
     settings = dict(flatten(overrides)) if isinstance(overrides, dict) else {}
+    track = tracks.get(str(text.get("track")))
     return tuple(
         DraftProblem(
             **dict(problem),
             value=_value(tuple(problem.path.split(".")), settings, text),
-            allowed=_allowed(problem.path, tracks),
+            allowed=_allowed(problem.path, tracks, track.rules if track else None),
         )
         for problem in problems
     )
@@ -70,10 +71,12 @@ def _inside(value: JsonValue, rest: tuple[str, ...]) -> JsonValue:
     return value
 
 
-def _allowed(path: str, tracks: Mapping[str, Track]) -> str:
+def _allowed(path: str, tracks: Mapping[str, Track], rules: TrackRules | None) -> str:
     if path == "track":
         return ", ".join(f"`{name}`" for name in tracks)
     if path in Submission.model_fields and path != "overrides":
         return " ".join((Submission.model_fields[path].description or "").split())
+    if rules is not None and not rules.is_open(path):
+        return ""
     field = find_field(tuple(path.split(".")))
     return allowed_values(field) if field is not None and not groups_of(field) else ""

@@ -42,3 +42,10 @@ def test_each_problem_has_what_is_allowed() -> None:
     assert of("model.norm_placement").allowed == "`pre`, `post`, `sandwich`"
     assert of("training.batch_size_stages.0.batch_size").allowed.startswith("1 ≤ n")
     assert [of(path).allowed for path in ("model.dropoot", "model", "overrides", "")] == [""] * 4
+
+
+def test_what_the_track_fixes_allows_nothing() -> None:
+    problem = Problem(path="data.tokenizer", message="is fixed.")
+    (found,) = draft_problems([problem], {"track": "debug"}, TRACKS)
+    assert found.allowed == ""
+    assert of("data.tokenizer").allowed == "text"
