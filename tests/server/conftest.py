@@ -26,6 +26,7 @@ Serve = Callable[..., AbstractContextManager[TestClient]]
 ON_BOTH_STORES = {
     "artifacts.test_checkpoints",
     "canary.test_schedule",
+    "drafts.test_check",
     "ledger.test_ledger",
     "quota.test_book",
     "quota.test_check",
