@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from server.board.query import BoardQuery, SortColumn
 from server.formatting import task_title
@@ -73,6 +73,12 @@ class BoardPageQuery(BoardQuery):
 
     column: tuple[BoardColumn, ...] = Field(default=(), max_length=len(BoardColumn))
     """Columns to show; none means all."""
+
+    @field_validator("column")
+    @classmethod
+    def _all_are_none(cls, value: tuple[BoardColumn, ...]) -> tuple[BoardColumn, ...]:
+        """A form sends every box that is checked, as all are at first."""
+        return () if set(value) == set(BoardColumn) else value
 
     def shows(self, column: BoardColumn) -> bool:
         """Whether a column is shown."""

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from sqlalchemy import ColumnElement
 from sqlmodel import col
 
@@ -101,6 +101,12 @@ class BoardQuery(Message):
     """Page, from 1."""
     page_rows: int = Field(default=PAGE_ROWS, ge=1, le=MAX_ROWS)
     """Rows on a page."""
+
+    @field_validator("max_cost_usd", mode="before")
+    @classmethod
+    def _takes_an_empty_field(cls, value: object) -> object:
+        """A form sends what was left empty, too."""
+        return None if value == "" else value
 
     @property
     def is_filtered(self) -> bool:

@@ -20,6 +20,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from benchmarks.gallery.busy_board import BusyBoard, fill_busy_board
+from benchmarks.gallery.gallery_server import GalleryServer, serving_gallery
 from tests.server.conftest import unpinned_tracks
 
 START_SECONDS = 30.0
@@ -138,3 +140,17 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         except httpx.TransportError:
             time.sleep(0.1)
     pytest.fail(f"the server did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="package")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GalleryServer]:
+    """A server on which people can sign in and runs are asked for, with an empty board."""
+    folder = tmp_path_factory.mktemp("gallery")
+    with serving_gallery(folder, queues_runs="true", canary_hours="24") as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def busy(gallery: GalleryServer) -> BusyBoard:
+    """Submissions in every state on that server."""
+    return fill_busy_board(gallery.hands)

@@ -241,7 +241,7 @@ def test_without_javascript_losses_are_a_table(
     context = browser.new_context(base_url=server_url, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"/submissions/{submission}")
-    expect(page.get_by_role("region", name="Validation loss by step")).to_contain_text("1.9000")
+    expect(page.get_by_role("group", name="Validation loss by step")).to_contain_text("1.9000")
     page.goto("/tracks/debug")
     page.get_by_label("Compare Plain", exact=True).check()
     page.get_by_label("Compare Plain as well", exact=True).check()

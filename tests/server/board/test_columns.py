@@ -11,6 +11,11 @@ def test_an_address_says_only_what_differs_from_the_default() -> None:
     assert query.address(PATH, page=1, column=()) == f"{PATH}?q=a%26b"
 
 
+def test_all_boxes_checked_are_none_chosen() -> None:
+    every = BoardPageQuery.model_validate({"column": list(BoardColumn)})
+    assert every.address(PATH) == PATH
+
+
 def test_each_task_has_a_column_of_its_own() -> None:
     heads = column_heads(BoardPageQuery(), PATH, TASKS)
     assert [head.task for head in heads if head.column is BoardColumn.TASKS] == list(TASKS)

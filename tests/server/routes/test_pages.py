@@ -52,6 +52,17 @@ def test_board_shows_rank_delta_loss_and_standard_error(client: TestClient) -> N
     assert 'class="verdict better"' not in html
 
 
+def test_a_form_of_filters_is_taken_with_the_fields_that_its_reader_left_empty(
+    client: TestClient,
+) -> None:
+    submit_and_finish(client, "Better", RELU, 1.75)
+    empty = "verdict=&author=&verified=&setting="
+    for cost, wanted in (("", "activation silu → squared_relu"), ("0", "No row is like that.")):
+        answer = client.get(f"/tracks/debug?q=better&{empty}&max_cost_usd={cost}&column=loss")
+        assert answer.status_code == 200
+        assert wanted in text_of(answer.text)
+
+
 def test_reported_figures_stand_in_a_box_of_their_own(client: TestClient) -> None:
     html = client.get("/tracks/gpu_24gb").text
     box = html.index("Reported elsewhere, not measured here")
