@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONCE ?=
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format pictures clean
 
 # The whole path on this machine: server, worker, submissions, board. ONCE=1 ends by itself.
 demo: $(VENV)/train.installed
@@ -22,6 +22,10 @@ check: $(VENV)/dev.installed
 format: $(VENV)/dev.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# docs/pages.md and its pictures, in Chromium.
+pictures: $(VENV)/dev.installed
+	$(BIN)/python -m benchmarks.gallery
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from core.errors import InvalidInput
 from core.schema.job import ErrorBody
 from core.schema.problem import Problem
-from server.errors import ServerError
+from server.errors import ServerError, SignInNeeded
 from server.pages.error import error_response
 from server.security_headers import security_headers
 from server.sign_in.viewer import viewer_of
@@ -70,7 +70,8 @@ def answer(request: Request, status: int, body: ErrorBody) -> Response:
         sentence = body.message[:1].upper() + body.message[1:]
         body = body.model_copy(update={"message": sentence})
     if wants_page(request):
-        return error_response(status, body.message, viewer_of(request))
+        needs_sign_in = body.kind == SignInNeeded.kind
+        return error_response(status, body.message, viewer_of(request), needs_sign_in)
     return JSONResponse(body.model_dump(mode="json"), status)
 
 

@@ -54,8 +54,10 @@ def busy_pages(board: BusyBoard) -> list[GalleryPage]:
     paths = {
         "Home": "/",
         "Board": f"/tracks/{TRACK}",
-        "Board without a match": f"/tracks/{TRACK}?q=nothing+of+the+kind",
+        "Ranking": f"/tracks/{TRACK}#ranking",
+        "Ranking without a match": f"/tracks/{TRACK}?q=nothing+of+the+kind#ranking",
         "Submission": f"/submissions/{best}",
+        "Curves": f"/submissions/{best}#curves",
         "Submission that failed": f"/submissions/{board.failed}",
         "Submission that runs": f"/submissions/{board.running}",
         "Submission that waits": f"/submissions/{board.queued}",
@@ -67,12 +69,13 @@ def busy_pages(board: BusyBoard) -> list[GalleryPage]:
         "Authors": "/authors",
         "Author": f"/authors/{MEASURED[0].author}",
         "Queue": "/queue",
+        "Workers": "/queue#workers",
         "Rules": f"/tracks/{TRACK}/rules",
         "About": "/about",
     }
     return [
         *(GalleryPage(title, State.BUSY, path) for title, path in paths.items()),
-        GalleryPage("Own submission", State.BUSY, f"/submissions/{best}", is_signed_in=True),
+        GalleryPage("Own submission", State.BUSY, f"/submissions/{best}#forms", is_signed_in=True),
         GalleryPage("Submit", State.BUSY, "/submit", is_signed_in=True),
         GalleryPage("Submit signed out", State.BUSY, "/submit", status=403),
         GalleryPage("Error", State.BUSY, "/submissions/s_nothing", status=404),
@@ -83,8 +86,8 @@ def huge_pages(ids: Sequence[str]) -> list[GalleryPage]:
     """Pages of a server with thousands of submissions, the best first, and hundreds of jobs."""
     paths = {
         "Home": "/",
-        "Board": f"/tracks/{TRACK}",
-        "Board in the middle": f"/tracks/{TRACK}?sort=cost&page=50",
+        "Ranking": f"/tracks/{TRACK}#ranking",
+        "Ranking in the middle": f"/tracks/{TRACK}?sort=cost&page=50#ranking",
         "Submission": f"/submissions/{ids[0]}",
         "Setting": f"/tracks/{TRACK}/settings/optimizer.muon.learning_rate",
         "Authors": "/authors",

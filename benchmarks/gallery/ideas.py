@@ -83,7 +83,7 @@ DIVERGES = Idea(
 RUNNING = Idea("Embedding in every block", "ada", "Words get lost.", {"model.embedding_mix": True})
 QUEUED = (
     Idea("NorMuon", "grace", "Norms for each neuron.", {"optimizer.muon.neuron_norm": True}),
-    Idea("Tied embeddings", "emmy", "Fewer weights.", {"model.tie_embeddings": True}),
+    Idea("Untied embeddings", "emmy", "More weights.", {"model.tie_embeddings": False}),
     Idea(
         "Polar Express",
         "sofia",

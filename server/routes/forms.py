@@ -35,7 +35,7 @@ async def require_session(request: Request) -> BrowserSession:
     """FastAPI dependency: who is signed in."""
     session = find_session(request)
     if session is None:
-        raise SignInNeeded("you are not signed in, or no longer; sign in and send the form again.")
+        raise SignInNeeded("you are not signed in, or no longer; sign in and try again.")
     return session
 
 
