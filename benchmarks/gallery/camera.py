@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from benchmarks.gallery.gallery_pages import GalleryPage
-from benchmarks.gallery.visitors import new_page
+from benchmarks.gallery.visitors import READER, new_page
 
 QUALITY = 40
 """Of WebP, from 0 to 100: text stays sharp, flat grounds cost nothing."""
@@ -54,10 +54,10 @@ def take_pictures(browser: Browser, url: str, pages: list[GalleryPage], folder: 
         RuntimeError: a page is not the one that it should be, or scrolls sideways.
     """
     for look in LOOKS:
-        for is_signed_in in (False, True):
-            page = new_page(browser, url, is_signed_in, look.width, look.height, look.scheme)
+        for author in ("", READER):
+            page = new_page(browser, url, author, look.width, look.height, look.scheme)
             for kind in pages:
-                if kind.is_signed_in == is_signed_in:
+                if kind.is_signed_in == bool(author):
                     _take(page, kind, look, folder / f"{kind.name}_{look.name}.webp")
             page.context.close()
 

@@ -13,15 +13,15 @@ READER = "ada"
 def new_page(
     browser: Browser,
     url: str,
-    signed_in: bool = False,
+    author: str = "",
     width: int = 1280,
     height: int = 800,
     scheme: Literal["light", "dark"] = "light",
 ) -> Page:
-    """A page of a new context, which shows addresses of a server."""
+    """A page of a new context, which shows addresses of a server to whoever is signed in."""
     context = browser.new_context(
         base_url=url, viewport={"width": width, "height": height}, color_scheme=scheme
     )
-    if signed_in:
-        context.add_cookies([{"name": COOKIE, "value": session_cookie(READER), "url": url}])
+    if author:
+        context.add_cookies([{"name": COOKIE, "value": session_cookie(author), "url": url}])
     return context.new_page()
