@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -22,6 +21,7 @@ from server.artifacts.sweeper import Sweeper
 from server.baselines import import_baselines
 from server.board.entries import fill_boards
 from server.body_limit import BodyLimit
+from server.compressed_curves import CompressedCurves
 from server.database import create_engine, upgrade, write_session
 from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
@@ -62,6 +62,7 @@ from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
 from server.sign_in.forgery import refuse_forgery
 from server.sign_in.setup import SignIn, set_up_sign_in
+from server.static_files import CompressedFiles
 from server.templating import STATIC
 from server.trust.standing import settle_standings
 
@@ -104,6 +105,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         middleware=[
             Middleware(SecurityHeaders, headers=security_headers(settings.public_url)),
             Middleware(BodyLimit),
+            Middleware(CompressedCurves),
         ],
         lifespan=_lifespan,
     )
@@ -142,7 +144,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     machine_read = (feeds.router, pictures.router, crawlers.router)
     for router in (api, board.router, pages.router, submit.router, *machine_read, *signed_in):
         app.include_router(router, dependencies=checked)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", CompressedFiles(directory=STATIC), name="static")
     return app
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.gallery.browser import FLAGS, find_browser
 from benchmarks.gallery.busy_board import fill_busy_board
 from benchmarks.gallery.camera import take_pictures
 from benchmarks.gallery.catalogue import catalogue
@@ -21,8 +22,6 @@ from benchmarks.gallery.gallery_server import serving_gallery
 from benchmarks.pages_board import fill
 from benchmarks.store_board import Board
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HUGE_SUBMISSIONS, HUGE_JOBS, HUGE_POINTS = 5_000, 300, 1_000
 
@@ -32,9 +31,7 @@ def main(
 ) -> None:
     """Take the pictures, and write the document that shows them."""
     logging.disable(logging.INFO)
-    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if program is None:
-        raise typer.BadParameter(f"there is no browser: none of {', '.join(BROWSERS)} is installed")
+    program = find_browser()
     pictures = docs / "pictures"
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir(parents=True)

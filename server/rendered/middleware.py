@@ -132,7 +132,7 @@ async def _send(page: RenderedPage, asked: Headers, send: Send) -> None:
     """Send a page, in the form that its reader takes, or that it has not changed."""
     if names_tag(asked.get("if-none-match", ""), page.tag):
         status, headers, body = 304, page.unchanged_headers, b""
-    elif _takes_gzip(asked.get("accept-encoding", "")):
+    elif takes_gzip(asked.get("accept-encoding", "")):
         status, headers, body = 200, page.gzip_headers, page.compressed
     else:
         status, headers, body = 200, page.plain_headers, page.body
@@ -141,5 +141,6 @@ async def _send(page: RenderedPage, asked: Headers, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _takes_gzip(accept_encoding: str) -> bool:
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether an answer may be compressed, by what its reader accepts."""
     return "gzip" in accept_encoding and not NO_GZIP.search(accept_encoding)
