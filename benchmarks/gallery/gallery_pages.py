@@ -77,7 +77,7 @@ def busy_pages(board: BusyBoard) -> list[GalleryPage]:
         *(GalleryPage(title, State.BUSY, path) for title, path in paths.items()),
         GalleryPage("Own submission", State.BUSY, f"/submissions/{best}#forms", is_signed_in=True),
         GalleryPage("Submit", State.BUSY, "/submit", is_signed_in=True),
-        GalleryPage("Submit signed out", State.BUSY, "/submit", status=403),
+        GalleryPage("Submit signed out", State.BUSY, "/submit"),
         GalleryPage("Error", State.BUSY, "/submissions/s_nothing", status=404),
     ]
 

@@ -41,7 +41,7 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server process of its own on a free port, with an empty database."""
     with serving(tmp_path_factory.mktemp("server")) as url:
