@@ -21,6 +21,7 @@ from benchmarks.pages_board import fill
 from benchmarks.store_board import Board
 from benchmarks.store_clients import API, HOST
 from server.app import create_app
+from server.collection import spare_startup
 
 CACHED_PATH = "/tracks/debug"
 REPORTS_A_SECOND = 5.0
@@ -98,6 +99,7 @@ def measure_load(board: Board, connections: int, seconds: float, workers: int) -
 
 async def _render(board: Board, pages: dict[str, str], times: int) -> list[ServerTime]:
     app = create_app(board.settings.model_copy(update={"page_cache_seconds": 0.0}))
+    spare_startup()
     found = []
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:

@@ -24,6 +24,7 @@ from server.access.tokens import issue
 from server.app import create_app
 from server.backup import BackupRefused, back_up
 from server.backup import restore as put_back
+from server.collection import spare_startup
 from server.database import create_engine, upgrade, write_session
 from server.errors import ArtifactsUnavailable, NameTaken, ServerError
 from server.log_setup import set_up_logging
@@ -146,6 +147,7 @@ def main() -> None:
         log_config=None,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    spare_startup()
     WebServer(config, app.state.hub).serve_until_interrupted()
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from core.schema.base import Message
-from server.idle.names import named_experiments
+from server.idle.names import ASKED, named_experiments
 from server.idle.tables import Ablation
-from server.tables import Run, RunPurpose
+from server.tables import Run, RunPurpose, table_of
 
 
 class Label(Message):
@@ -22,6 +22,24 @@ class Label(Message):
     """Author."""
 
 
+_NAMED = named_experiments(ASKED)
+OWN_LABELS = select_columns(*_NAMED.c).order_by(_NAMED.c.created_at, _NAMED.c.submission_id)
+"""Who stands behind the experiments asked for, the first to submit them first."""
+RUN, ABLATION = table_of(Run), table_of(Ablation)
+_PARENT = named_experiments(
+    select(Ablation.experiment_hash).where(col(Ablation.variant_hash).in_(ASKED))
+)
+ABLATION_LABELS = (
+    select_columns(
+        RUN.c.id, ABLATION.c.path, _PARENT.c.submission_id, _PARENT.c.name, _PARENT.c.author
+    )
+    .join(ABLATION, ABLATION.c.variant_hash == RUN.c.experiment_hash)
+    .join(_PARENT, _PARENT.c.experiment_hash == ABLATION.c.experiment_hash)
+    .where(RUN.c.purpose == RunPurpose.ABLATION, RUN.c.experiment_hash.in_(ASKED))
+    .order_by(ABLATION.c.created_at, _PARENT.c.created_at, _PARENT.c.submission_id)
+)
+"""The ablations among the runs of the experiments asked for."""
+
 PROJECT = Label(submission_id=None, name="Baseline", author="project")
 """What nobody submitted: the base config of a track."""
 
@@ -32,35 +50,21 @@ def run_labels(session: Session, runs: Sequence[Run]) -> dict[str, Label]:
     return {run.id: labels.get(run.id) or labels.get(run.experiment_hash, PROJECT) for run in runs}
 
 
-def known_labels(
-    session: Session, experiments: Sequence[str] | SelectOfScalar[str]
-) -> dict[str, Label]:
+def known_labels(session: Session, experiments: Sequence[str]) -> dict[str, Label]:
     """The labels of some experiments, and of those of their runs that have their own.
 
     An experiment, by its hash, goes by the first submission of it, or rebased onto it. A run, by
     its id, goes by the submission that asked for it, or by the setting that it leaves out.
     """
     labels: dict[str, Label] = {}
-    named = named_experiments(experiments)
-    chosen = select(*named.c)
-    for row in session.exec(chosen.order_by(named.c.created_at, named.c.submission_id)):
+    session.flush()
+    connection, asked = session.connection(), {"experiments": experiments}
+    for row in connection.execute(OWN_LABELS, asked):
         label = Label(submission_id=row.submission_id, name=row.name, author=row.author)
         labels.setdefault(row.experiment_hash, label)
         if row.run_id is not None:
             labels.setdefault(row.run_id, label)
-    parents = select(Ablation.experiment_hash).where(col(Ablation.variant_hash).in_(experiments))
-    named = named_experiments(parents)
-    whole = (
-        select(  # type: ignore[call-overload]
-            Run.id, Ablation.path, named.c.submission_id, named.c.name, named.c.author
-        )
-        .join(Ablation, col(Ablation.variant_hash) == col(Run.experiment_hash))
-        .join(named, named.c.experiment_hash == col(Ablation.experiment_hash))
-        .where(Run.purpose == RunPurpose.ABLATION)
-        .where(col(Run.experiment_hash).in_(experiments))
-        .order_by(col(Ablation.created_at), named.c.created_at, named.c.submission_id)
-    )
-    for run_id, path, submission_id, name, author in session.exec(whole):
+    for run_id, path, submission_id, name, author in connection.execute(ABLATION_LABELS, asked):
         label = Label(submission_id=submission_id, name=f"{name} without {path}", author=author)
         labels.setdefault(run_id, label)
     return labels

@@ -7,6 +7,7 @@ from sqlmodel import Session
 from core.schema.base import Message
 from core.schema.compared_settings import ComparedSetting, compared_settings
 from core.schema.track import Track
+from server.board.standings import standings
 from server.comparison.agreement import TaskAgreement, task_agreements
 from server.comparison.figures import ComparedFigure, compared_figures
 from server.comparison.query import LETTERS
@@ -17,7 +18,7 @@ from server.comparison.sides import (
     compared_sides,
     contenders,
 )
-from server.verdict.board_losses import board_noise, losses_by_experiment
+from server.verdict.board_losses import losses_by_experiment
 from server.verdict.judge import Judgement, judge_pair
 
 
@@ -71,7 +72,7 @@ def _judgements(
     first = found[0].experiment_hash
     hashes = {contender.experiment_hash for contender in found}
     losses = losses_by_experiment(session, key, hashes)
-    noise = board_noise(session, key)
+    noise = standings(session, key).noise
     return [
         None
         if contender.experiment_hash == first

@@ -8,10 +8,11 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.job import JobState
+from server.board.standings import standings
 from server.formatting import words
 from server.idle.tables import Ablation, Rebase, RebaseOutcome
 from server.tables import Experiment, Job, Run, SubmissionRow
-from server.verdict.board_losses import board_noise, losses_by_experiment
+from server.verdict.board_losses import losses_by_experiment
 from server.verdict.judge import Judgement, Verdict, judge_pair
 from server.verdict.noise import Noise
 
@@ -86,9 +87,9 @@ def contributions(session: Session, experiment: Experiment) -> Contributions | N
         return None
     variants = [row.variant_hash for row in rows if row.variant_hash]
     key = _key(session, experiment.hash, variants)
-    losses = losses_by_experiment(session, key) if key else {}
+    losses = losses_by_experiment(session, key, {experiment.hash, *variants}) if key else {}
     whole = losses.get(experiment.hash, [])
-    noise = board_noise(session, key) if key else None
+    noise = standings(session, key).noise if key else None
     waiting = _waiting(session, variants)
     return Contributions(
         track_version=experiment.track_version,

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Subquery, null, union_all
+from sqlalchemy import BindParameter, Subquery, bindparam, null, union_all
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from server.idle.tables import Rebase, RebaseOutcome
 from server.tables import SubmissionRow
 
+ASKED: BindParameter[str] = bindparam("experiments", expanding=True)
+"""Hashes of experiments, in statements that are built once and given them when they are sent."""
 
-def named_experiments(experiments: Sequence[str] | SelectOfScalar[str] | None = None) -> Subquery:
+
+def named_experiments(
+    experiments: Sequence[str] | SelectOfScalar[str] | BindParameter[str] | None = None,
+) -> Subquery:
     """Every pair of an experiment and a submission that stands behind it.
 
     Args:

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
+from sqlalchemy import bindparam
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from core.schema.canonical import canonical, experiment_hash
@@ -14,10 +16,18 @@ from core.schema.track import Track
 from server.memory.changes import StartingPoint
 from server.memory.forms import CanonicalForm
 from server.memory.tables import ExperimentChange
-from server.tables import Experiment
+from server.tables import Experiment, table_of
 
 CHUNK = 500
 """Experiments that are read at once."""
+
+CHANGE = table_of(ExperimentChange)
+CHANGES = (
+    # Columns, not objects: the memory of a track reads hundreds of them for a page.
+    select_columns(CHANGE.c.experiment_hash, CHANGE.c.path, CHANGE.c.value)
+    .where(CHANGE.c.experiment_hash.in_(bindparam("experiments", expanding=True)))
+    .order_by(CHANGE.c.path)
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +66,10 @@ def base_values(track: Track) -> Mapping[str, JsonValue]:
 def stored_changes(session: Session, experiments: Sequence[str]) -> dict[str, dict[str, JsonValue]]:
     """What some experiments change, by their hashes; one that changes nothing is left out."""
     changed: dict[str, dict[str, JsonValue]] = {}
-    query = select(ExperimentChange).where(col(ExperimentChange.experiment_hash).in_(experiments))
-    for row in session.exec(query.order_by(col(ExperimentChange.path))):
-        changed.setdefault(row.experiment_hash, {})[row.path] = json.loads(row.value)
+    session.flush()
+    rows = session.connection().execute(CHANGES, {"experiments": experiments})
+    for identity, path, value in rows:
+        changed.setdefault(identity, {})[path] = json.loads(value)
     return changed
 
 

@@ -1,7 +1,8 @@
 """Experiments that were measured near a config, and what they gave."""
 
+import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 from sqlalchemy import distinct, func
@@ -21,6 +22,9 @@ from server.tables import Run
 
 NEAREST = 5
 """Experiments that are named."""
+
+Difference = tuple[str, JsonValue, JsonValue]
+"""A setting's path, and its values in two configs."""
 
 
 class NearExperiment(Outcome):
@@ -60,7 +64,7 @@ def nearest_experiments(
     identity = experiment_hash(track.rules.name, track.rules.version, config)
     nearest: tuple[NearExperiment, ...] = ()
     if key is not None:
-        nearest = _nearest(session, track, key, config, identity, limit)
+        nearest = nearest_measured(session, track, key, config, identity, limit)
     return NearestExperiments(
         track=track.rules.name,
         key=key,
@@ -69,41 +73,53 @@ def nearest_experiments(
     )
 
 
-def _nearest(
+def nearest_measured(
     session: Session,
     track: Track,
     key: str,
     config: ExperimentConfig,
     identity: str,
-    limit: int,
+    limit: int = NEAREST,
 ) -> tuple[NearExperiment, ...]:
+    """The experiments nearest to a config under a key, but for that of an identity."""
     here, baseline = changes_of(track.base, config), base_values(track)
-    found = [
-        other for other in candidates(session, track.rules.name, key, here) if other != identity
-    ]
+    found = candidates(session, track.rules.name, key, here)
     changed = stored_changes(session, found)
-    changes = {other: _changes(here, changed[other], baseline) for other in found}
-    seeds = _num_seeds(session, key, found)
-    found.sort(key=lambda other: (distance(changes[other], baseline), -seeds[other], other))
-    outcomes = outcomes_of(session, track, key, found[:limit])
+    apart = {
+        other: distance(_differences(here, changed[other], baseline), baseline)
+        for other in found
+        if other != identity
+    }
+    closest = _closest(session, key, apart, limit)
+    outcomes = outcomes_of(session, track, key, closest)
     return tuple(
         NearExperiment(
             **dict(outcomes[other]),
-            distance=distance(changes[other], baseline),
-            changes=changes[other],
+            distance=apart[other],
+            changes=tuple(
+                Change(path=path, before=before, after=after)
+                for path, before, after in _differences(here, changed[other], baseline)
+            ),
         )
-        for other in found[:limit]
+        for other in closest
     )
 
 
-def _changes(here: Changed, there: Changed, baseline: Changed) -> tuple[Change, ...]:
+def _closest(session: Session, key: str, apart: Mapping[str, float], limit: int) -> list[str]:
+    """The nearest by their distances; seeds are counted only of those that may be among them."""
+    farthest = max(heapq.nsmallest(limit, apart.values()), default=0.0)
+    near = [other for other in apart if apart[other] <= farthest]
+    seeds = _num_seeds(session, key, near)
+    return sorted(near, key=lambda other: (apart[other], -seeds[other], other))[:limit]
+
+
+def _differences(here: Changed, there: Changed, baseline: Changed) -> Iterator[Difference]:
     """What differs between two experiments, each given by what it changes in the base config."""
-    return tuple(
-        Change(path=path, before=before, after=after)
-        for path in dict.fromkeys((*here, *there))
-        if (before := here.get(path, baseline.get(path)))
-        != (after := there.get(path, baseline.get(path)))
-    )
+    for path in dict.fromkeys((*here, *there)):
+        unchanged = baseline.get(path)
+        before, after = here.get(path, unchanged), there.get(path, unchanged)
+        if before != after:
+            yield path, before, after
 
 
 def _num_seeds(session: Session, key: str, experiments: Sequence[str]) -> dict[str, int]:
@@ -113,20 +129,22 @@ def _num_seeds(session: Session, key: str, experiments: Sequence[str]) -> dict[s
     return dict(session.exec(query.group_by(col(Run.experiment_hash))).all())
 
 
-def distance(changes: Sequence[Change], baseline: Mapping[str, JsonValue]) -> float:
+def distance(differences: Iterable[Difference], baseline: Mapping[str, JsonValue]) -> float:
     """How far apart two configs are.
 
     Args:
-        changes: what differs between them.
+        differences: what differs between them.
         baseline: the baseline's value of every setting, by its dotted path.
     """
-    return math.fsum(_weight(change, baseline.get(change.path)) for change in changes)
+    return math.fsum(
+        _weight(before, after, baseline.get(path)) for path, before, after in differences
+    )
 
 
-def _weight(change: Change, baseline: JsonValue) -> float:
+def _weight(before: JsonValue, after: JsonValue, baseline: JsonValue) -> float:
     """1, or less for a number that neither side left at the baseline's: both tried the setting."""
-    ours, theirs = _logarithm(change.before), _logarithm(change.after)
-    if ours is None or theirs is None or baseline in (change.before, change.after):
+    ours, theirs = _logarithm(before), _logarithm(after)
+    if ours is None or theirs is None or baseline in (before, after):
         return 1.0
     return min(1.0, abs(theirs - ours))
 

@@ -7,19 +7,20 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlmodel import Session, col, select
 
+from core.schema.experiment import ExperimentConfig
 from core.schema.forecast import Forecast
 from core.schema.job import JobState
 from core.schema.overrides import Change, differences, flatten
 from core.schema.result import RunResult, Verification
 from core.schema.track import Track, TrackRules
-from server.board_keys import baseline_hash
+from server.board_keys import baseline_hash, board_keys, shown_key
 from server.curves import has_points, validation_losses
 from server.experiments import stored_config
 from server.idle.contributions import Contributions, submission_contributions
 from server.idle.lineage import RebasedResult, Step, lineage, rebased_results
 from server.ledger.histories import submission_history
 from server.live.topics import MAX_TOPICS, run_topic
-from server.memory.nearest import NearExperiment, nearest_experiments
+from server.memory.nearest import NearExperiment, nearest_measured
 from server.pages.ledger_lines import LedgerLine, ledger_lines
 from server.pages.page import Page
 from server.pooling import MeasuredRun, PooledResult, pool
@@ -177,7 +178,7 @@ def submission_page(
         same_experiment=tuple(other for other in same if other.id != submission.id),
         baseline_submission_id=baseline[0].id if baseline and not is_baseline else None,
         changes=differences(track.base, config),
-        nearest=nearest_experiments(session, track, config).nearest,
+        nearest=_nearest(session, track, config, identity),
         settings=tuple(
             (".".join(path), value) for path, value in flatten(config.model_dump(mode="json"))
         ),
@@ -196,6 +197,14 @@ def submission_page(
         lineage=lineage(session, submission, track),
         rebased=rebased_results(session, submission),
     )
+
+
+def _nearest(
+    session: Session, track: Track, config: ExperimentConfig, identity: str
+) -> tuple[NearExperiment, ...]:
+    """What was measured near it, on the board that the track shows by default."""
+    key = shown_key(board_keys(session, track), track, None)
+    return nearest_measured(session, track, key, config, identity) if key else ()
 
 
 def _topics(submission: SubmissionRow, runs: Sequence[RunStanding]) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping
 
 from pydantic import AwareDatetime
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from core.schema.base import Message
-from server.idle.names import named_experiments
+from server.idle.names import ASKED, named_experiments
 from server.idle.tables import Rebase
 from server.tables import SubmissionRow
 from server.verdict.board_losses import newest_key
@@ -14,6 +15,19 @@ from server.verdict.judge import MIN_BASELINE_RUNS, Verdict
 from server.verdict.looks import next_look
 from server.verdict.records import standing_record, stored_judgement
 from server.verdict.tables import JudgementRow, Withdrawal
+
+_NAMED = named_experiments(ASKED)
+WITHDRAWN_OR_NOT = (
+    select(_NAMED.c.experiment_hash, Withdrawal)
+    .outerjoin(Withdrawal, col(Withdrawal.submission_id) == _NAMED.c.submission_id)
+    .order_by(col(Withdrawal.created_at))
+)
+"""Each submission behind the experiments asked for, by its experiment, and its withdrawal."""
+JUDGED = (
+    select(JudgementRow)
+    .where(JudgementRow.comparability_key == bindparam("key"))
+    .where(col(JudgementRow.experiment_hash).in_(ASKED))
+)
 
 
 class WithdrawnNote(Message):
@@ -87,12 +101,8 @@ def verdicts_among(
     """Verdicts under a key of those of some experiments that have one, by their hashes."""
     standing = standing_record(session, key)
     record_hash = standing.experiment_hash if standing else None
-    query = select(JudgementRow).where(JudgementRow.comparability_key == key)
-    query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
-    return {
-        row.experiment_hash: _verdict(row, row.experiment_hash == record_hash)
-        for row in session.exec(query)
-    }
+    rows = session.exec(JUDGED, params={"key": key, "experiments": list(experiments)})
+    return {row.experiment_hash: _verdict(row, row.experiment_hash == record_hash) for row in rows}
 
 
 def withdrawn_experiments(session: Session, track: str) -> dict[str, WithdrawnNote]:
@@ -115,14 +125,9 @@ def withdrawn_among(session: Session, experiments: Collection[str]) -> dict[str,
     """Those of some experiments all of whose submissions were withdrawn, with the last reason."""
     if not experiments:
         return {}
-    named = named_experiments(list(experiments))
-    query = (
-        select(named.c.experiment_hash, Withdrawal)
-        .outerjoin(Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id)
-        .order_by(col(Withdrawal.created_at))
-    )
     notes: dict[str, list[Withdrawal | None]] = {}
-    for experiment_hash, withdrawal in session.exec(query):
+    rows = session.execute(WITHDRAWN_OR_NOT, {"experiments": list(experiments)})
+    for experiment_hash, withdrawal in rows:
         notes.setdefault(experiment_hash, []).append(withdrawal)
     return {
         experiment_hash: _note(taken_back[-1])

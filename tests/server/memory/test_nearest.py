@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from core.schema.overrides import Change, resolve
 from core.schema.track import Track
-from server.memory.nearest import NearestExperiments, distance, nearest_experiments
+from server.memory.nearest import Difference, NearestExperiments, distance, nearest_experiments
 from tests.server.boards import NORM, RELU, measure_baseline
 from tests.server.factories import submit, submit_and_finish
 
@@ -54,16 +54,11 @@ def ask(
 def test_distance_of_one_setting(
     ours: JsonValue, theirs: JsonValue, baseline: JsonValue, expected: float
 ) -> None:
-    changes = [Change(path="a", before=ours, after=theirs)]
-    assert distance(changes, {"a": baseline}) == pytest.approx(expected, abs=1e-6)
+    assert distance([("a", ours, theirs)], {"a": baseline}) == pytest.approx(expected, abs=1e-6)
 
 
 def test_distances_of_settings_add_up() -> None:
-    changes = [
-        Change(path="a", before=2, after=1),
-        Change(path="b", before="x", after="y"),
-        Change(path="c", before=3, after=6),
-    ]
+    changes: list[Difference] = [("a", 2, 1), ("b", "x", "y"), ("c", 3, 6)]
     baseline: dict[str, JsonValue] = {"a": 4, "b": "x", "c": 3}
     assert distance(changes, baseline) == pytest.approx(math.log(2) + 1 + 1)
     assert distance([], baseline) == 0

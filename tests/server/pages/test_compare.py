@@ -101,9 +101,11 @@ def test_old_results_say_that_answers_were_not_kept(client: TestClient) -> None:
 
 def test_six_sides_take_as_many_statements_as_two(client: TestClient, engine: Engine) -> None:
     ids = rated(client, 6)
+    # The first request reads what all pages of a board have in common.
+    client.get("/compare", params={"id": ids})
     counts = []
     for compared in (ids[:2], ids):
         with sent_statements(engine) as statements:
             assert client.get("/compare", params={"id": compared}).status_code == 200
         counts.append(len(statements))
-    assert counts[0] == counts[1] <= 8
+    assert counts[0] == counts[1] <= 7
