@@ -54,6 +54,7 @@ def fill(board: Board, num_rows: int, num_points: int) -> list[str]:
         totals.num_results += num_rows
         totals.num_verified += num_rows
         totals.version = uuid.uuid4().hex
+        totals.revision += 1
         session.add(totals)
         for number in range(min(RUNS_WITH_POINTS, num_rows)):
             points = list(_points(f"r_{number}", num_points))
@@ -188,6 +189,7 @@ class _Maker:
                 "num_verified": 1,
                 "num_seeds": 1,
                 "newest_at": moment,
+                "revision": self._entry["revision"] + 1,
             },
         }
 

@@ -20,9 +20,10 @@ from server.artifacts.store import ArtifactStore
 from server.artifacts.sweeper import Sweeper
 from server.baselines import import_baselines
 from server.board.entries import fill_boards
+from server.board.kept_standings import read_ahead
 from server.body_limit import BodyLimit
 from server.compressed_curves import CompressedCurves
-from server.database import create_engine, upgrade, write_session
+from server.database import create_engine, read_session, upgrade, write_session
 from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
 from server.job_queue import extend_leases
@@ -166,6 +167,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     with write_session(engine) as session:
         extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
+    with read_session(engine) as session:
+        read_ahead(session)
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
     reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs, app.state.hub)
     reaper.start()

@@ -2,18 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import AwareDatetime
-from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.overrides import Change
 from core.schema.track import Track
-from server.board.query import BoardQuery
-from server.board.standings import standings
-from server.board.tables import BoardEntry, BoardTotals, Place
+from server.board.kept_standings import standings
+from server.board.query import BoardQuery, SortColumn
+from server.board.standings import Standing, Standings
+from server.board.tables import BoardEntry, Place
 from server.board_keys import BoardKey, board_keys, shown_key
 from server.pooling import PooledResult
 from server.run_labels import PROJECT, Label, known_labels
@@ -23,6 +24,9 @@ from server.verdict.judge import Verdict, judge_pair
 from server.verdict.rerun_outcomes import RerunNote, rerun_notes
 from server.verdict.view import BoardVerdicts, ExperimentVerdict, WithdrawnNote, board_verdicts
 
+MAX_NAMED = 500
+"""Rows that are sorted by another column one by one; among more, a page of them is found in the
+order of that column's index."""
 WHOLE_BOARD = BoardQuery()
 """The first page of the default board, by loss."""
 
@@ -112,18 +116,20 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
     active = active_runs(session, track.rules.name)
     ended = ended_runs(session, track.rules.name)
     labels = _labels(session, (*active, *ended))
-    counts = dict.fromkeys((Place.RANKED, Place.WITHDRAWN), 0)
+    chosen = _Chosen(by_place={})
     baseline, rows, pending = None, tuple[BoardRow, ...](), ""
     if key is not None:
         entry = _baseline(session, key)
-        counts = _counts(session, key, query, has_baseline=entry is not None)
-        entries = _entries(session, key, query, counts)
+        order = standings(session, key)
+        chosen = _Chosen.of(order, query)
+        entries = _entries(session, key, query, chosen)
         shown = [*([entry] if entry else []), *entries]
-        context = _Context(session, track, key, shown, active, ended)
+        context = _Context(session, key, order, shown, active, ended)
         baseline = context.row(entry) if entry else None
         rows = tuple(context.row(one) for one in entries)
         pending = context.verdicts.pending
-    num_rows = sum(counts.values())
+    num_ranked = chosen.count(Place.RANKED)
+    num_rows = num_ranked + chosen.count(Place.WITHDRAWN)
     return Leaderboard(
         track=track.rules.name,
         key=key,
@@ -132,7 +138,7 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
         rows=rows,
         query=query,
         num_rows=num_rows,
-        num_ranked=counts[Place.RANKED],
+        num_ranked=num_ranked,
         num_pages=max(1, -(-num_rows // query.page_rows)),
         pending=pending,
         active=tuple(_waiting(run, labels) for run in active),
@@ -147,7 +153,7 @@ def rows_of_entries(
     """Some entries of a board as rows, without the runs of them that go on or failed."""
     baseline = _baseline(session, key)
     shown = entries if baseline is None or baseline in entries else (baseline, *entries)
-    context = _Context(session, track, key, shown, (), ())
+    context = _Context(session, key, standings(session, key), shown, (), ())
     return tuple(context.row(entry) for entry in entries)
 
 
@@ -165,42 +171,68 @@ def _waiting(run: RunStanding, labels: dict[str, Label]) -> WaitingRow:
     return WaitingRow(**label.model_dump(), run=run)
 
 
-def _counts(
-    session: Session, key: str, query: BoardQuery, *, has_baseline: bool
-) -> dict[Place, int]:
-    """Rows that are asked for, by where they stand; of a whole board, its totals know them."""
-    totals = session.get(BoardTotals, key)
-    if totals is not None and not query.is_filtered:
-        num_withdrawn = totals.num_listed - totals.num_ranked - has_baseline
-        return {Place.RANKED: totals.num_ranked, Place.WITHDRAWN: num_withdrawn}
-    counts = []
-    for place in (Place.RANKED, Place.WITHDRAWN):
-        number = select(func.count()).select_from(BoardEntry)
-        number = number.where(BoardEntry.comparability_key == key, BoardEntry.place == place)
-        counts.append((place, session.exec(number.where(*query.filters())).one()))
-    return dict(counts)
-
-
 def _baseline(session: Session, key: str) -> BoardEntry | None:
     query = select(BoardEntry).where(BoardEntry.comparability_key == key)
     return session.exec(query.where(BoardEntry.place == Place.BASELINE)).first()
 
 
-def _entries(
-    session: Session, key: str, query: BoardQuery, counts: dict[Place, int]
-) -> list[BoardEntry]:
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """Standings that are asked for, by where a board shows them, in its order."""
+
+    by_place: Mapping[Place, Sequence[Standing]]
+
+    @classmethod
+    def of(cls, board: Standings, query: BoardQuery) -> "_Chosen":
+        return cls(
+            by_place={
+                Place.RANKED: query.narrowed(board.ranked),
+                Place.WITHDRAWN: query.narrowed(board.withdrawn),
+            }
+        )
+
+    def count(self, place: Place) -> int:
+        """How many of them stand there; none without a board."""
+        return len(self.by_place.get(place, ()))
+
+
+def _entries(session: Session, key: str, query: BoardQuery, chosen: _Chosen) -> list[BoardEntry]:
     """The entries of a page: those that are ranked, and after the last of them the withdrawn."""
     start = (query.page - 1) * query.page_rows
     found: list[BoardEntry] = []
-    for place, count in counts.items():
+    for place, rows in chosen.by_place.items():
         wanted = query.page_rows - len(found)
-        if wanted > 0 and start < count:
-            entries = select(BoardEntry).where(BoardEntry.comparability_key == key)
-            entries = entries.where(BoardEntry.place == place).where(*query.filters())
-            entries = entries.order_by(*query.ordering()).offset(start).limit(wanted)
-            found += session.exec(entries).all()
-        start = max(0, start - count)
+        if wanted > 0 and start < len(rows):
+            found += _entries_among(session, key, query, place, rows, start, wanted)
+        start = max(0, start - len(rows))
     return found
+
+
+def _entries_among(
+    session: Session,
+    key: str,
+    query: BoardQuery,
+    place: Place,
+    rows: Sequence[Standing],
+    start: int,
+    wanted: int,
+) -> Sequence[BoardEntry]:
+    """Some of the chosen rows of a place in the order asked for."""
+    entries = select(BoardEntry).where(BoardEntry.comparability_key == key)
+    entries = entries.order_by(*query.ordering())
+    identity = col(BoardEntry.experiment_hash)
+    if query.sort is SortColumn.LOSS:
+        end = len(rows) - start
+        shown = rows[max(0, end - wanted) : end] if query.is_descending else rows[start:][:wanted]
+        entries = entries.where(identity.in_([one.experiment_hash for one in shown]))
+    elif len(rows) <= MAX_NAMED:
+        entries = entries.where(identity.in_([one.experiment_hash for one in rows]))
+        entries = entries.offset(start).limit(wanted)
+    else:
+        # So many are found soon in the order of an index.
+        entries = entries.where(BoardEntry.place == place).where(*query.filters())
+        entries = entries.offset(start).limit(wanted)
+    return session.exec(entries).all()
 
 
 def _delta(loss: float | None, base_loss: float | None) -> float | None:
@@ -213,8 +245,8 @@ class _Context:
     def __init__(
         self,
         session: Session,
-        track: Track,
         key: str,
+        order: Standings,
         entries: Sequence[BoardEntry],
         active: Collection[RunStanding],
         ended: Collection[RunStanding],
@@ -223,7 +255,7 @@ class _Context:
         base = next((entry for entry in entries if entry.place is Place.BASELINE), None)
         num_baseline_runs = base.num_seeds if base else 0
         self._base_loss = base.val_loss if base else None
-        self._standings = standings(session, key)
+        self._standings = order
         self._reruns = rerun_notes(session, key, identities)
         self._active = Counter(run.experiment_hash for run in active)
         self._ended = Counter(run.experiment_hash for run in ended)

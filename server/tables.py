@@ -102,12 +102,18 @@ class SubmissionRow(SQLModel, table=True):
     """An author's YAML and what it resolved to."""
 
     __tablename__ = "submission"
+    # Pages of all submissions, of a track's and of an author's, the newest first.
+    __table_args__ = (
+        Index("ix_submission_created_at", "created_at"),
+        Index("ix_submission_track_created_at", "track", "created_at"),
+        Index("ix_submission_author_created_at", "author", "created_at"),
+    )
 
     id: str = Field(primary_key=True, max_length=40)
     experiment_hash: str = Field(foreign_key="experiment.hash", index=True)
-    track: str = Field(index=True, max_length=40)
+    track: str = Field(max_length=40)
     name: str = Field(max_length=80, sa_type=StoredText)
-    author: str = Field(max_length=40, index=True)
+    author: str = Field(max_length=40)
     hypothesis: str = Field(sa_type=StoredText)
     built_on: str | None = Field(default=None, foreign_key="submission.id")
     yaml: str = Field(sa_type=StoredText)

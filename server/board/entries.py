@@ -67,13 +67,14 @@ def refresh_entries(session: Session, track: Track, key: str, experiments: Itera
         return
     session.flush()
     totals = _totals(session, track, key, identities[0])
+    totals.revision += 1
     labels = {baseline_hash(track): PROJECT} | known_labels(session, identities)
     for identity in identities:
         entry = session.get(BoardEntry, (key, identity))
         before = _Counted.of(entry)
         runs = _runs(session, key, identity)
         if runs:
-            entry = _write(session, track, key, identity, runs, labels)
+            entry = _write(session, track, key, identity, runs, labels, totals.revision)
         elif entry is not None:
             session.delete(entry)
             entry = None
@@ -96,6 +97,12 @@ def refresh_verdicts(
 ) -> None:
     """Copy the verdicts of some experiments, or of a whole board, after they were taken anew."""
     session.flush()
+    totals = session.get(BoardTotals, key, with_for_update=True)
+    if totals is None:
+        return
+    totals.version = uuid.uuid4().hex
+    totals.revision += 1
+    session.add(totals)
     verdict = (
         select(JudgementRow.verdict)
         .where(JudgementRow.comparability_key == key)
@@ -103,13 +110,11 @@ def refresh_verdicts(
         .scalar_subquery()
     )
     entries = update(BoardEntry).where(col(BoardEntry.comparability_key) == key)
+    entries = entries.where(col(BoardEntry.verdict).is_distinct_from(verdict))
     if experiments is not None:
         entries = entries.where(col(BoardEntry.experiment_hash).in_(experiments))
-    session.exec(entries.values(verdict=verdict).execution_options(synchronize_session="fetch"))
-    totals = session.get(BoardTotals, key)
-    if totals is not None:
-        totals.version = uuid.uuid4().hex
-        session.add(totals)
+    entries = entries.values(verdict=verdict, revision=totals.revision)
+    session.exec(entries.execution_options(synchronize_session="fetch"))
 
 
 def fill_boards(session: Session, tracks: Iterable[Track]) -> int:
@@ -159,6 +164,7 @@ def _write(
     identity: str,
     runs: Sequence[Run],
     labels: dict[str, Label],
+    revision: int,
 ) -> BoardEntry:
     is_baseline = identity == baseline_hash(track)
     counting = [run for run in runs if not run.held_reason]
@@ -184,6 +190,7 @@ def _write(
         "verified": all(_is_verified(run) for run in counting),
         "first_trusted_at": _first_end(runs, Verification.TRUSTED),
         "newest_at": _newest(runs),
+        "revision": revision,
         **_measured(result),
     }
     row = BoardEntry.model_validate(

@@ -5,7 +5,8 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.track import Track
-from server.board.standings import Standings, standings
+from server.board.kept_standings import standings
+from server.board.standings import Standing
 from server.board.tables import BoardEntry
 from server.board_keys import board_keys, shown_key
 from server.run_labels import Label
@@ -56,7 +57,11 @@ def board_history(session: Session, track: Track, key: str | None = None) -> Boa
     Raises:
         NotFound: the track has no result under that key.
     """
-    key = shown_key(board_keys(session, track), track, key)
+    return history_under(session, track, shown_key(board_keys(session, track), track, key))
+
+
+def history_under(session: Session, track: Track, key: str | None) -> BoardHistory:
+    """The history of a track's board under a key that it has."""
     return BoardHistory(
         track=track.rules.name,
         key=key,
@@ -93,20 +98,20 @@ def record_history(session: Session, key: str) -> tuple[RecordStep, ...]:
 
 def cost_frontier(session: Session, key: str) -> tuple[FrontierStep, ...]:
     """The experiments that no cheaper one beats, the cheapest first."""
-    order = standings(session, key)
-    places = order.frontier[-MAX_FRONTIER:]
+    frontier = standings(session, key).frontier[-MAX_FRONTIER:]
     query = select(BoardEntry).where(BoardEntry.comparability_key == key)
-    query = query.where(col(BoardEntry.experiment_hash).in_([order.hashes[one] for one in places]))
+    query = query.where(
+        col(BoardEntry.experiment_hash).in_([one.experiment_hash for one in frontier])
+    )
     entries = {entry.experiment_hash: entry for entry in session.exec(query)}
-    return tuple(_step(order, place, entries) for place in places if order.hashes[place] in entries)
+    return tuple(_step(one, entries[one.experiment_hash]) for one in frontier)
 
 
-def _step(order: Standings, place: int, entries: dict[str, BoardEntry]) -> FrontierStep:
-    entry = entries[order.hashes[place]]
+def _step(one: Standing, entry: BoardEntry) -> FrontierStep:
     return FrontierStep(
         submission_id=entry.submission_id,
         name=entry.name,
         author=entry.author,
-        cost_usd=entry.cost_usd or 0.0,
-        val_loss=order.losses[place],
+        cost_usd=one.cost_usd or 0.0,
+        val_loss=one.val_loss,
     )

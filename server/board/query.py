@@ -1,5 +1,6 @@
 """What a reader wants to see of a board: order, filters, page; all of it in the address."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from sqlmodel import col
 
 from core.schema.base import Message
 from server.board.entries import setting_line
+from server.board.standings import Standing
 from server.board.tables import BoardEntry
 from server.verdict.judge import Verdict
 
@@ -122,7 +124,7 @@ class BoardQuery(Message):
         """The conditions on an entry."""
         conditions: list[ColumnElement[bool]] = []
         text = col(BoardEntry.search_text)
-        if words := self.q.strip().lower():
+        if words := self._words():
             conditions.append(text.contains(words, autoescape=True))
         if self.author:
             conditions.append(col(BoardEntry.author) == self.author)
@@ -130,14 +132,39 @@ class BoardQuery(Message):
             conditions.append(col(BoardEntry.verdict) == self.verdict)
         if self.verified:
             conditions.append(col(BoardEntry.verified).is_(self.verified == "yes"))
-        if setting := self.setting.strip().lower():
-            path, has_value, value = setting.partition("=")
-            end = f"{value.strip()}\n" if has_value else ""
-            line = f"\n{setting_line(path.strip(), end)}"
+        if line := self._setting():
             conditions.append(text.contains(line, autoescape=True))
         if self.max_cost_usd is not None:
             conditions.append(col(BoardEntry.cost_usd) <= self.max_cost_usd)
         return conditions
+
+    def narrowed(self, rows: Sequence[Standing]) -> Sequence[Standing]:
+        """Those of a board's standings that are asked for: the same that `filters` lets pass."""
+        if words := self._words():
+            rows = [row for row in rows if words in row.search_text]
+        if line := self._setting():
+            rows = [row for row in rows if line in row.search_text]
+        if self.author:
+            rows = [row for row in rows if row.author == self.author]
+        if self.verdict:
+            rows = [row for row in rows if row.verdict == self.verdict]
+        if self.verified:
+            rows = [row for row in rows if row.verified == (self.verified == "yes")]
+        if (most := self.max_cost_usd) is not None:
+            rows = [row for row in rows if row.cost_usd is not None and row.cost_usd <= most]
+        return rows
+
+    def _words(self) -> str:
+        return self.q.strip().lower()
+
+    def _setting(self) -> str:
+        """How the setting that is asked for stands in a row's text; empty for any."""
+        setting = self.setting.strip().lower()
+        if not setting:
+            return ""
+        path, has_value, value = setting.partition("=")
+        end = f"{value.strip()}\n" if has_value else ""
+        return f"\n{setting_line(path.strip(), end)}"
 
     def ordering(self) -> tuple[ColumnElement[Any], ...]:
         """The order of entries; equal ones go by their hash."""

@@ -57,6 +57,7 @@ class BoardEntry(SQLModel, table=True):
         ),
         Index("ix_board_entry_experiment_hash", "experiment_hash"),
         Index("ix_board_entry_first_trusted_at", "comparability_key", "first_trusted_at"),
+        Index("ix_board_entry_revision", "comparability_key", "revision"),
     )
 
     comparability_key: str = Field(primary_key=True, max_length=16)
@@ -95,6 +96,8 @@ class BoardEntry(SQLModel, table=True):
     num_seeds: int
     newest_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When its newest run ended."""
+    revision: int = 0
+    """The revision of its board that changed it last."""
     arc_challenge: float | None = None
     """`acc_norm` of that task, as in the three below."""
     arc_easy: float | None = None
@@ -112,6 +115,8 @@ class BoardTotals(SQLModel, table=True):
     track_version: int
     version: str = Field(max_length=40)
     """Another one after each change of an entry; never the same twice, on any server."""
+    revision: int = 0
+    """Changes so far, so that who knows the board as it was reads no more than what changed."""
     num_listed: int = 0
     """Experiments that are ranked, withdrawn or the baseline."""
     num_ranked: int = 0

@@ -7,7 +7,7 @@ from sqlmodel import Session
 from core.schema.base import Message
 from core.schema.compared_settings import ComparedSetting, compared_settings
 from core.schema.track import Track
-from server.board.standings import standings
+from server.board.kept_standings import standings
 from server.comparison.agreement import TaskAgreement, task_agreements
 from server.comparison.figures import ComparedFigure, compared_figures
 from server.comparison.query import LETTERS

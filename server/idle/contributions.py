@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.base import Message
 from core.schema.job import JobState
-from server.board.standings import standings
+from server.board.kept_standings import standings
 from server.formatting import words
 from server.idle.tables import Ablation, Rebase, RebaseOutcome
 from server.tables import Experiment, Job, Run, SubmissionRow

@@ -15,7 +15,7 @@ from server.board.columns import (
     column_heads,
 )
 from server.board.drawing import Step, StepsDrawing, draw_steps
-from server.board.history import BoardHistory, FrontierStep, RecordStep, board_history
+from server.board.history import BoardHistory, FrontierStep, RecordStep, history_under
 from server.formatting import loss, moment, usd
 from server.leaderboard import BoardRow, Leaderboard, leaderboard
 from server.live.topics import track_topic
@@ -77,7 +77,7 @@ def track_page(
     board = leaderboard(session, track, query)
     rows = (*((board.baseline,) if board.baseline else ()), *board.rows)
     path = f"/tracks/{track.rules.name}"
-    history = board_history(session, track, board.key)
+    history = history_under(session, track, board.key)
     return TrackPage(
         title=track.rules.title,
         section="tracks",

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from core.schema.result import Verification
 from server.tables import Run, table_of
-from server.verdict.noise import Noise, pooled_noise
+from server.verdict.noise import Noise, Spread, pooled_noise, spread_of
 
 RUN = table_of(Run)
 OF_BOARD = (
@@ -22,6 +22,7 @@ OF_EXPERIMENT = OF_BOARD.where(RUN.c.experiment_hash == bindparam("experiment_ha
 OF_EXPERIMENTS = OF_BOARD.where(RUN.c.experiment_hash.in_(bindparam("experiments", expanding=True)))
 IS_VERIFIED = RUN.c.verification != Verification.UNVERIFIED
 VERIFIED_OF_EXPERIMENT = OF_EXPERIMENT.where(IS_VERIFIED)
+VERIFIED_OF_EXPERIMENTS = OF_EXPERIMENTS.where(IS_VERIFIED)
 TRUSTED_OF_BOARD = OF_BOARD.where(RUN.c.verification == Verification.TRUSTED)
 VERIFIED_OF_REPEATED = OF_BOARD.where(
     IS_VERIFIED,
@@ -76,6 +77,22 @@ def newest_key(session: Session, experiment_hash: str) -> str | None:
     query = select(Run.comparability_key).where(Run.experiment_hash == experiment_hash)
     query = query.where(col(Run.comparability_key).is_not(None))
     return session.exec(query.order_by(col(Run.finished_at).desc()).limit(1)).one_or_none()
+
+
+def board_spreads(
+    session: Session, key: str, experiments: Collection[str] | None = None
+) -> dict[str, Spread]:
+    """How much the verified runs of each experiment differ that ran more than once.
+
+    Args:
+        experiments: whose are wanted; None for all.
+    """
+    if experiments is None:
+        losses = _read(session, VERIFIED_OF_REPEATED, key=key)
+    else:
+        losses = _read(session, VERIFIED_OF_EXPERIMENTS, key=key, experiments=list(experiments))
+    spreads = {identity: spread_of(of) for identity, of in losses.items()}
+    return {identity: spread for identity, spread in spreads.items() if spread is not None}
 
 
 def board_noise(session: Session, key: str) -> Noise | None:

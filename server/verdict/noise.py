@@ -7,7 +7,8 @@ in their noise, so all of them estimate it together.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -30,11 +31,22 @@ class Noise(Message):
     """Degrees of freedom of the estimate."""
 
 
+class Spread(NamedTuple):
+    """How much the runs of one experiment differ."""
+
+    deviation: float
+    """Standard deviation of their validation losses, in nats."""
+    degrees: int
+    """One fewer than runs."""
+
+
+def spread_of(losses: Sequence[float]) -> Spread | None:
+    """The spread of an experiment's runs; None of fewer than two."""
+    return Spread(statistics.stdev(losses), len(losses) - 1) if len(losses) > 1 else None
+
+
 def pooled_noise(groups: Sequence[Sequence[float]]) -> Noise | None:
     """Pool the deviation within experiments over a board.
-
-    The variances are averaged by their degrees of freedom, one fewer than runs. The typical
-    deviation is their median, weighted in the same way.
 
     Args:
         groups: Validation losses of each experiment's runs, the baseline among them. Experiments
@@ -47,17 +59,33 @@ def pooled_noise(groups: Sequence[Sequence[float]]) -> Noise | None:
         ValueError: a loss is not finite.
     """
     check_finite("groups", [loss for group in groups for loss in group])
-    estimates = [(statistics.stdev(group), len(group) - 1) for group in groups if len(group) > 1]
-    if not estimates:
+    return pooled_spreads([one for group in groups if (one := spread_of(group)) is not None])
+
+
+def pooled_spreads(spreads: Collection[Spread]) -> Noise | None:
+    """The noise that the spreads of a board's experiments come to; None without any.
+
+    The variances are averaged by their degrees of freedom. The typical deviation is their median,
+    weighted in the same way.
+    """
+    if not spreads:
         return None
-    typical = statistics.median_low(
-        [deviation for deviation, degrees in estimates for _ in range(degrees)]
-    )
+    typical = _weighted_median(spreads)
     limit = MAX_RATIO * max(typical, MIN_DEVIATION)
-    kept = [(deviation, degrees) for deviation, degrees in estimates if deviation <= limit]
-    total = sum(degrees for _, degrees in kept)
-    variance = sum(deviation**2 * degrees for deviation, degrees in kept) / total
+    kept = [spread for spread in spreads if spread.deviation <= limit]
+    total = sum(spread.degrees for spread in kept)
+    variance = math.fsum(spread.deviation**2 * spread.degrees for spread in kept) / total
     return Noise(deviation=max(math.sqrt(variance), MIN_DEVIATION), degrees=total)
+
+
+def _weighted_median(spreads: Collection[Spread]) -> float:
+    """The lower median of the deviations, each as often as it has degrees."""
+    half = (sum(spread.degrees for spread in spreads) + 1) // 2
+    for spread in sorted(spreads):
+        half -= spread.degrees
+        if half <= 0:
+            return spread.deviation
+    raise ValueError("there is no spread")
 
 
 def check_finite(name: str, losses: Sequence[float]) -> None:

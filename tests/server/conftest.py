@@ -32,6 +32,7 @@ ON_BOTH_STORES = {
     "quota.test_check",
     "quota.test_shares",
     "authors.test_authors",
+    "board.test_kept_standings",
     "memory.test_candidates",
     "memory.test_change_rows",
     "routes.test_board",

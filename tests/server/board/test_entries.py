@@ -7,9 +7,10 @@ from starlette.testclient import TestClient
 
 from core.schema.track import Track
 from core.tracks import load_tracks
-from server.board.entries import fill_boards
+from server.board.entries import fill_boards, refresh_verdicts
 from server.board.tables import BoardEntry, BoardTotals, Place
 from server.database import write_session
+from server.verdict.tables import JudgementRow
 from tests.server.factories import API, claim_one, finish, submit, submit_and_finish
 
 RELU = {"model.feed_forward.activation": "squared_relu"}
@@ -26,8 +27,8 @@ def everything(session: Session) -> tuple[list[dict[str, Any]], list[dict[str, A
     entries = session.exec(select(BoardEntry).order_by(*order)).all()
     boards = session.exec(select(BoardTotals).order_by(BoardTotals.comparability_key)).all()
     return (
-        [entry.model_dump() for entry in entries],
-        [board.model_dump(exclude={"version"}) for board in boards],
+        [entry.model_dump(exclude={"revision"}) for entry in entries],
+        [board.model_dump(exclude={"version", "revision"}) for board in boards],
     )
 
 
@@ -92,3 +93,28 @@ def test_a_baseline_takes_the_name_of_whoever_submits_it_later(
     submit(client, "Second name", author="grace")
     [entry] = session.exec(select(BoardEntry)).all()
     assert (entry.name, entry.place) == ("First name", Place.BASELINE)
+
+
+def test_an_entry_has_the_revision_of_its_board_that_changed_it(
+    client: TestClient, session: Session
+) -> None:
+    submit_and_finish(client, "Baseline")
+    submit_and_finish(client, "Gain", RELU, 1.5)
+    [board] = session.exec(select(BoardTotals)).all()
+    revisions = dict(session.exec(select(BoardEntry.name, BoardEntry.revision)).all())
+    assert revisions["Baseline"] < revisions["Gain"] <= board.revision
+
+
+def test_verdicts_that_stay_as_they_are_change_no_entry(client: TestClient, engine: Engine) -> None:
+    busy_board(client)
+    gain = select(BoardEntry).where(BoardEntry.name == "Gain")
+    with write_session(engine) as writer:
+        entry = writer.exec(gain).one()
+        key, before = entry.comparability_key, entry.revision
+        refresh_verdicts(writer, key)
+        assert writer.exec(gain).one().revision == before
+        writer.get_one(JudgementRow, (entry.experiment_hash, key)).verdict = "worse"
+        refresh_verdicts(writer, key)
+        entry = writer.exec(gain).one()
+        board = writer.get_one(BoardTotals, key)
+        assert (entry.verdict, entry.revision) == ("worse", board.revision)

@@ -1,11 +1,16 @@
+from itertools import product
+
 import pytest
 from pydantic import ValidationError
-from sqlmodel import Session
+from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from core.schema.track import Track
 from core.tracks import load_tracks
-from server.board.query import BoardQuery
+from server import leaderboard as leaderboard_module
+from server.board.kept_standings import standings
+from server.board.query import BoardQuery, SortColumn
+from server.board.tables import BoardEntry, BoardTotals, Place
 from server.leaderboard import leaderboard
 from tests.server.factories import API, submit_and_finish
 
@@ -116,3 +121,43 @@ def test_a_wrong_query_is_answered_with_the_field_and_what_is_allowed(client: Te
     assert "sort" in answer.text
     assert "loss" in answer.text
     assert client.get("/tracks/debug?page=none").status_code == 422
+
+
+def test_many_rows_are_sorted_as_few_are(
+    board: TestClient, session: Session, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ({}, {"q": "a"}, {"author": "ada"}, {"max_cost_usd": 1.0})
+    queries = [
+        {"sort": sort, "order": order, "page_rows": 2, "page": page, **asked}
+        for sort, order in product(SortColumn, ("best", "worst"))
+        for asked, page in product(wanted, (1, 2))
+    ]
+    few = [names(session, track, **query) for query in queries]
+    monkeypatch.setattr(leaderboard_module, "MAX_NAMED", 0)
+    assert [names(session, track, **query) for query in queries] == few
+    assert few.count([]) < len(few) / 2
+
+
+def test_rows_in_memory_are_filtered_as_the_database_would(
+    board: TestClient, session: Session
+) -> None:
+    wanted: list[dict[str, object]] = [
+        {"q": "ALPH"},
+        {"q": "a_p"},
+        {"q": "model.dropout=0.25"},
+        {"setting": "model.dropout"},
+        {"setting": " model.dropout = 0.25 "},
+        {"setting": "model.dropout=0.2"},
+        {"author": "grace"},
+        {"verdict": "better"},
+        {"verified": "yes"},
+        {"verified": "no"},
+        {"max_cost_usd": 0.001},
+        {"max_cost_usd": 1.0, "q": "a", "author": "ada"},
+    ]
+    key = session.exec(select(BoardTotals.comparability_key)).one()
+    ranked = select(BoardEntry.experiment_hash).where(BoardEntry.place == Place.RANKED)
+    for query in map(BoardQuery.model_validate, wanted):
+        found = query.narrowed(standings(session, key).ranked)
+        expected = session.exec(ranked.where(*query.filters())).all()
+        assert {row.experiment_hash for row in found} == set(expected), query
