@@ -1,7 +1,8 @@
 """The queue as its readers see it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import AwareDatetime
 from sqlmodel import Session, col, func, select
@@ -11,11 +12,14 @@ from core.schema.forecast import Forecast
 from core.schema.job import JobState, Phase
 from core.schema.track import Track
 from server.claim_order import CLAIM_ORDER
-from server.run_labels import Label, run_labels
+from server.run_labels import PROJECT, Label, known_labels
 from server.settings import ServerSettings
-from server.tables import Experiment, Job, Run, RunPurpose, Worker
+from server.tables import Job, Run, RunPurpose, Worker
 from server.waiting.alarm import QueueAlarm, queue_alarm
 from server.waiting.forecast import Forecaster
+
+PER_PAGE = 50
+"""Waiting jobs on a page."""
 
 
 class QueueEntry(Message):
@@ -66,69 +70,83 @@ class QueueEntry(Message):
 
 
 class Queue(Message):
-    """All jobs that are not done."""
+    """Jobs that are not done, with a page of those that wait."""
 
     running: tuple[QueueEntry, ...]
-    """Jobs under lease."""
+    """Jobs under lease, all of them."""
     queued: tuple[QueueEntry, ...]
-    """Jobs that wait, the next one first."""
+    """A page of the jobs that wait, the next one first; none on a page past the end."""
+    num_queued: int
+    """Jobs that wait, on all pages."""
+    page: int
+    """From 1."""
+    has_next: bool
+    """Whether more jobs wait on the next page."""
     alarm: QueueAlarm | None
     """That jobs wait for workers that are not there; None while that is not so."""
 
 
 def list_queue(
-    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+    session: Session,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    now: datetime,
+    page: int = 1,
 ) -> Queue:
-    """All jobs that run or wait, in the order in which they are claimed, as of `now`."""
-    query = (
-        select(Job, Run, Experiment, Worker.name)
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .outerjoin(Worker, col(Worker.id) == func.coalesce(Job.worker_id, Job.only_worker_id))
-        .where(col(Job.state).in_((JobState.RUNNING, JobState.QUEUED)))
-        .order_by(*CLAIM_ORDER)
-    )
-    rows = session.exec(query).all()
-    labels = run_labels(session, [run for _, run, _, _ in rows])
+    """Jobs that run and a page of those that wait, in the order of claims, as of `now`."""
+    start = (page - 1) * PER_PAGE
+    running = _rows(session, JobState.RUNNING)
+    queued = _rows(session, JobState.QUEUED, start, PER_PAGE)
+    asked = [run_hash for _, run_hash, *_ in (*running, *queued)]
+    labels = known_labels(session, list(dict.fromkeys(asked)))
     forecaster = Forecaster(session, tracks, settings, now)
-    forecasts = forecaster.of_queue(
-        [(job, experiment.track) for job, _, experiment, _ in rows if job.state is JobState.QUEUED]
-    )
-    entries = [
-        _entry(
-            job,
-            run,
-            experiment,
-            labels[run.id],
-            worker,
-            forecasts.get(job.id) or forecaster.of_running(job, experiment.track),
-        )
-        for job, run, experiment, worker in rows
-    ]
+    forecasts = forecaster.of_queued([job for job, *_ in queued], start)
+    count = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
+    num_queued = session.exec(count).one()
     return Queue(
-        running=tuple(entry for entry in entries if entry.state is JobState.RUNNING),
-        queued=tuple(entry for entry in entries if entry.state is JobState.QUEUED),
+        running=tuple(_entry(row, labels, forecaster.of_running(row[0])) for row in running),
+        queued=tuple(_entry(row, labels, forecasts[row[0].id]) for row in queued),
+        num_queued=num_queued,
+        page=page,
+        has_next=start + PER_PAGE < num_queued,
         alarm=queue_alarm(session, tracks, settings, now),
     )
 
 
-def _entry(
-    job: Job,
-    run: Run,
-    experiment: Experiment,
-    label: Label,
-    worker: str | None,
-    forecast: Forecast,
-) -> QueueEntry:
+_Row = tuple[Job, str, RunPurpose, int, str | None]
+"""A job, its experiment, purpose and seed, and the name of its worker."""
+
+
+def _rows(
+    session: Session, state: JobState, start: int = 0, limit: int | None = None
+) -> Sequence[_Row]:
+    query: Any = (
+        select(  # type: ignore[call-overload]
+            Job, Run.experiment_hash, Run.purpose, Run.seed, Worker.name
+        )
+        .join(Run, col(Run.id) == col(Job.run_id))
+        .outerjoin(Worker, col(Worker.id) == func.coalesce(Job.worker_id, Job.only_worker_id))
+        .where(Job.state == state)
+        .order_by(*CLAIM_ORDER)
+        .offset(start)
+        .limit(limit)
+    )
+    found: Sequence[_Row] = session.exec(query).all()
+    return found
+
+
+def _entry(row: _Row, labels: Mapping[str, Label], forecast: Forecast) -> QueueEntry:
+    job, identity, purpose, seed, worker = row
+    label = labels.get(job.run_id) or labels.get(identity, PROJECT)
     return QueueEntry(
         job_id=job.id,
         run_id=job.run_id,
-        purpose=run.purpose,
+        purpose=purpose,
         submission_id=label.submission_id or "",
         name=label.name,
         author=label.author,
-        track=experiment.track,
-        seed=run.seed,
+        track=job.track,
+        seed=seed,
         state=job.state,
         attempt=job.attempt,
         worker=worker,

@@ -193,12 +193,14 @@ class QueueAlarm(Shown):
 
 
 class Queue(Shown):
-    """All jobs that are not done."""
+    """Jobs that are not done."""
 
     running: tuple[QueueEntry, ...]
     """Jobs under lease."""
     queued: tuple[QueueEntry, ...]
-    """Jobs that wait, the next one first."""
+    """The first jobs that wait, the next one first."""
+    num_queued: int | None = None
+    """Jobs that wait; None from an older server, which names them all."""
     alarm: QueueAlarm | None = None
     """That jobs wait for workers that are not there; None from an older server, too."""
 

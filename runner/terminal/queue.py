@@ -40,6 +40,9 @@ def print_queue(console: Console, queue: Queue) -> None:
     else:
         for row in rows:
             _print_paragraph(console, row)
+    num_more = (queue.num_queued or 0) - len(queue.queued)
+    if num_more > 0:
+        console.print(f"{num_more:,} more {'waits' if num_more == 1 else 'wait'} behind them.")
     if queue.alarm is not None:
         console.print(f"Alarm: {queue.alarm.message}", markup=False)
 

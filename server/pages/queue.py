@@ -45,16 +45,20 @@ class QueuePage(Page):
 
 
 def queue_page(
-    session: Session, tracks: Mapping[str, Track], settings: ServerSettings, now: datetime
+    session: Session,
+    tracks: Mapping[str, Track],
+    settings: ServerSettings,
+    now: datetime,
+    page: int = 1,
 ) -> QueuePage:
-    """The page of the queue as of `now`."""
+    """A page of the queue as of `now`."""
     return QueuePage(
         title="Queue",
         section="queue",
         is_live=True,
         topics=(QUEUE,),
-        json_url="/api/v1/queue",
-        queue=list_queue(session, tracks, settings, now),
+        json_url="/api/v1/queue" if page == 1 else f"/api/v1/queue?page={page}",
+        queue=list_queue(session, tracks, settings, now, page),
         workers=tuple(_line(worker) for worker in list_workers(session, tracks, settings, now)),
     )
 

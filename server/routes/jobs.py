@@ -16,7 +16,7 @@ from server import lease, reports
 from server.access.requirement import Reporter
 from server.access.worker_tokens import require_lease_holder
 from server.database import write_session
-from server.dependencies import Changes, Database, ReadSession, Settings, Tracks
+from server.dependencies import Changes, Database, PageNumber, ReadSession, Settings, Tracks
 from server.error_answers import documented, guarded
 from server.live.topics import job_topics, run_topic
 from server.queue_listing import Queue, list_queue
@@ -28,9 +28,11 @@ REPORT_ERRORS = guarded(404, 409, 413)
 
 
 @router.get("/queue", responses=documented())
-def get_queue(session: ReadSession, tracks: Tracks, settings: Settings) -> Queue:
-    """Jobs that run and jobs that wait, in order, with when each should start and end."""
-    return list_queue(session, tracks, settings, utc_now())
+def get_queue(
+    session: ReadSession, tracks: Tracks, settings: Settings, page: PageNumber = 1
+) -> Queue:
+    """Jobs that run and fifty that wait, in order, with when each should start and end."""
+    return list_queue(session, tracks, settings, utc_now(), page)
 
 
 @router.post("/jobs/{job_id}/heartbeat", responses=REPORT_ERRORS)

@@ -129,7 +129,11 @@ def show_comparison(
 
 @router.get("/queue")
 def show_queue(
-    session: ReadSession, tracks: Tracks, settings: Settings, viewer: PageViewer
+    session: ReadSession,
+    tracks: Tracks,
+    settings: Settings,
+    viewer: PageViewer,
+    page: PageNumber = 1,
 ) -> HTMLResponse:
     """The queue and the workers."""
-    return render("queue.html", queue_page(session, tracks, settings, utc_now()), viewer)
+    return render("queue.html", queue_page(session, tracks, settings, utc_now(), page), viewer)

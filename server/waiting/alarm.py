@@ -12,7 +12,7 @@ from core.schema.job import JobState
 from core.schema.track import Track
 from server.formatting import moment
 from server.settings import ServerSettings
-from server.tables import Experiment, Job, Priority, Run
+from server.tables import Job, Priority
 from server.waiting.fleet import Fleet, Needs
 
 
@@ -71,7 +71,7 @@ def _kinds(silent_since: datetime) -> Any:
     """Kinds of jobs for which somebody waits: what they need, how many, how many of them old, and
     when the oldest was queued."""
     needs: tuple[Any, ...] = (
-        Experiment.track,
+        Job.track,
         Job.needs_cuda,
         Job.memory_bytes,
         Job.only_key,
@@ -82,8 +82,6 @@ def _kinds(silent_since: datetime) -> Any:
     return (
         select(*columns)
         .select_from(Job)
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .where(Job.state == JobState.QUEUED, Job.priority != Priority.IDLE)
         .where(col(Job.only_worker_id).is_(None))
         .group_by(*needs)

@@ -14,7 +14,7 @@ from core.estimate.calibration import COMPILE_SECONDS
 from core.estimate.cost import estimate
 from core.schema.job import JobState
 from core.schema.track import Track, listed_model
-from server.tables import Experiment, Job, Run, Worker
+from server.tables import Job, Worker
 
 RECENT_RUNS = 1000
 """Newest runs of the whole board that are read."""
@@ -68,20 +68,25 @@ def _measured(session: Session, tracks: Mapping[str, Track]) -> dict[tuple[str, 
 
     Only what went through in one attempt counts: a later one may have gone on from a checkpoint.
     """
+    of_job: tuple[Any, ...] = (
+        Job.track,
+        Job.track_version,
+        Job.worker_id,
+        Job.started_at,
+        Job.finished_at,
+    )
     newest = (
-        select(Job.run_id, Job.worker_id, Job.started_at, Job.finished_at)
+        select(*of_job)
         .where(Job.state == JobState.SUCCEEDED, Job.attempt == 1)
         .order_by(col(Job.finished_at).desc())
         .limit(RECENT_RUNS)
         .subquery()
     )
     times = (newest.c.started_at, newest.c.finished_at)
-    columns: tuple[Any, ...] = (Experiment.track, Experiment.track_version, Worker.device, *times)
+    columns: tuple[Any, ...] = (newest.c.track, newest.c.track_version, Worker.device, *times)
     query = (
         select(*columns)
         .select_from(newest)
-        .join(Run, col(Run.id) == newest.c.run_id)
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .join(Worker, col(Worker.id) == newest.c.worker_id)
         .order_by(newest.c.finished_at.desc())
     )

@@ -3,19 +3,19 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, select
 
 from core.schema.forecast import Basis, Forecast
 from core.schema.job import JobState
 from core.schema.track import Track
-from server.claim_order import CLAIM_ORDER, stands_before
+from server.claim_order import CLAIM_ORDER, JOB, stands_before
 from server.formatting import moment
 from server.job_queue import jobs_ahead
 from server.quota.shares import used_minutes
 from server.settings import ServerSettings
-from server.tables import Experiment, Job, Run, Worker
+from server.tables import Job
 from server.waiting.alarm import is_alarming
 from server.waiting.durations import Duration, Durations
 from server.waiting.fleet import Fleet, Needs
@@ -25,16 +25,33 @@ MAX_SIMULATED = 1000
 """Jobs of the queue that are simulated; those behind them are scaled."""
 LAST_POSITION = 2**31 - 1
 """A place behind every job that is queued already."""
+QUEUED = (
+    select_columns(
+        JOB.c.track,
+        JOB.c.needs_cuda,
+        JOB.c.memory_bytes,
+        JOB.c.only_worker_id,
+        JOB.c.only_key,
+        JOB.c.only_trusted,
+    )
+    .where(JOB.c.state == JobState.QUEUED)
+    .order_by(*CLAIM_ORDER)
+)
+"""What queued jobs need, in the order in which they are claimed."""
+UNDER_LEASE = select_columns(JOB.c.worker_id, JOB.c.started_at, JOB.c.track).where(
+    JOB.c.state == JobState.RUNNING
+)
+"""(worker, start, track) of every running job."""
 UNTIMED = (
     "How long this run, or one before it, takes is not known: none of its track was timed yet, and "
     "there is no estimate for the device."
 )
 
 
-def needs_of(job: Job, track: str) -> Needs:
+def needs_of(job: Job) -> Needs:
     """What a job asks of its worker."""
     return Needs(
-        track,
+        job.track,
         job.needs_cuda,
         job.memory_bytes,
         job.only_worker_id,
@@ -60,35 +77,45 @@ class Forecaster:
         self._session = session
         self._now = now
         self._fleet = Fleet(session, tracks)
+        self._devices = {worker.id: worker.device for worker in self._fleet.workers}
         self._durations = Durations(session, tracks)
         self._present = self._fleet.seen_since(now - timedelta(seconds=settings.lease_seconds))
         self._silent_since = now - timedelta(seconds=settings.alarm_seconds)
         self._takes_by_needs: dict[Needs, dict[str, Duration]] = {}
 
-    def of_running(self, job: Job, track: str) -> Forecast:
+    def of_running(self, job: Job) -> Forecast:
         """Forecast of a job under lease."""
-        device = self._session.get_one(Worker, job.worker_id).device
-        passed, left = self._passed_and_left(job.started_at, self._durations.of(track, device))
+        device = self._devices[str(job.worker_id)]
+        passed, left = self._passed_and_left(job.started_at, self._durations.of(job.track, device))
         return self._forecast(Slot(-passed, left.seconds, left.is_measured))
 
-    def of_waiting(self, job: Job, track: str) -> Forecast:
-        """Forecast of one queued job."""
-        before = _queued().where(stands_before(job))
-        ahead = [Needs(*row) for row in self._session.exec(before.limit(MAX_SIMULATED))]
-        num_ahead, needs = jobs_ahead(self._session, job), needs_of(job, track)
-        if len(ahead) < MAX_SIMULATED:
-            slot = self._slots([*ahead, needs])[-1]
-        else:
-            slot = beyond(pace(self._slots(ahead)), num_ahead, self._takes(needs))
+    def of_waiting(self, job: Job) -> Forecast:
+        """Forecast of one job that is queued, or would be."""
+        before = self._session.execute(QUEUED.where(stands_before(job)).limit(MAX_SIMULATED))
+        needs, num_ahead = needs_of(job), jobs_ahead(self._session, job)
+        slots = self._slots([*(Needs(*row) for row in before), needs])
+        slot = slots[-1]
+        if len(slots) > MAX_SIMULATED:
+            slot = beyond(pace(slots[:-1]), num_ahead, self._takes(needs))
         return self._waiting(job, needs, num_ahead, slot)
 
-    def of_queue(self, queue: Sequence[tuple[Job, str]]) -> dict[str, Forecast]:
-        """Forecasts of all queued jobs, given in order with their tracks, by the jobs' ids."""
-        all_needs = [needs_of(job, track) for job, track in queue]
-        slots = self._slots(all_needs[:MAX_SIMULATED])
-        forecasts, num_ahead, later = {}, 0, pace(slots)
-        for index, ((job, _), needs) in enumerate(zip(queue, all_needs, strict=True)):
-            if index < MAX_SIMULATED:
+    def of_queued(self, jobs: Sequence[Job], start: int) -> dict[str, Forecast]:
+        """Forecasts of queued jobs that follow each other, by their ids.
+
+        Args:
+            start: how many queued jobs come before the first of them; at least 1,000 may stand for
+                any number beyond.
+        """
+        if not jobs:
+            return {}
+        num_simulated = min(start + len(jobs), MAX_SIMULATED)
+        first = self._session.execute(QUEUED.limit(num_simulated))
+        slots = self._slots([Needs(*row) for row in first])
+        later, num_ahead = pace(slots), jobs_ahead(self._session, jobs[0])
+        forecasts = {}
+        for index, job in enumerate(jobs, start):
+            needs = needs_of(job)
+            if index < len(slots):
                 slot = slots[index]
             else:
                 slot = beyond(later, num_ahead, self._takes(needs))
@@ -99,10 +126,9 @@ class Forecaster:
 
     def _slots(self, queue: Sequence[Needs]) -> list[Slot | None]:
         free_in = {worker.id: Duration(0.0, is_measured=True) for worker in self._present}
-        devices = {worker.id: worker.device for worker in self._present}
-        for worker_id, started_at, track in self._session.exec(_under_lease()):
+        for worker_id, started_at, track in self._session.execute(UNDER_LEASE):
             if worker_id in free_in:
-                takes = self._durations.of(track, devices[worker_id])
+                takes = self._durations.of(track, self._devices[worker_id])
                 _, left = self._passed_and_left(started_at, takes)
                 free_in[worker_id] = max(free_in[worker_id], left)
         return schedule([self._takes(needs) for needs in queue], free_in)
@@ -169,19 +195,12 @@ def run_forecast(
     now: datetime,
 ) -> Forecast | None:
     """Forecast of a run that waits or runs; None for one that is over."""
-    query = (
-        select(Job, Experiment.track)
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Job.run_id == run_id)
-    )
-    found = session.exec(query).one_or_none()
-    if found is None or found[0].state.is_final:
+    job = session.exec(select(Job).where(Job.run_id == run_id)).one_or_none()
+    if job is None or job.state.is_final:
         return None
-    job, track = found
     forecaster = Forecaster(session, tracks, settings, now)
     is_running = job.state is JobState.RUNNING
-    return forecaster.of_running(job, track) if is_running else forecaster.of_waiting(job, track)
+    return forecaster.of_running(job) if is_running else forecaster.of_waiting(job)
 
 
 def next_forecast(
@@ -214,34 +233,4 @@ def next_forecast(
             "created_at": now,
         }
     )
-    return Forecaster(session, tracks, settings, now).of_waiting(job, rules.name)
-
-
-def _queued() -> Any:
-    """What queued jobs need, in the order in which they are claimed."""
-    columns: tuple[Any, ...] = (
-        Experiment.track,
-        Job.needs_cuda,
-        Job.memory_bytes,
-        Job.only_worker_id,
-        Job.only_key,
-        Job.only_trusted,
-    )
-    return (
-        select(*columns)
-        .select_from(Job)
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Job.state == JobState.QUEUED)
-        .order_by(*CLAIM_ORDER)
-    )
-
-
-def _under_lease() -> Any:
-    """(worker, start, track) of every running job."""
-    return (
-        select(Job.worker_id, Job.started_at, Experiment.track)
-        .join(Run, col(Run.id) == col(Job.run_id))
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
-        .where(Job.state == JobState.RUNNING)
-    )
+    return Forecaster(session, tracks, settings, now).of_waiting(job)

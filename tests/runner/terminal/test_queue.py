@@ -79,6 +79,13 @@ def test_the_queue_ends_with_the_alarm():
     assert stream.getvalue().splitlines()[-1] == "Alarm: 1 job waits [here]."
 
 
+def test_the_queue_says_how_many_wait_behind_those_that_are_named():
+    stream = io.StringIO()
+    queue = Queue.model_validate({"running": [], "queued": [QUEUED], "num_queued": 1_201})
+    print_queue(Console(file=stream, width=200), queue)
+    assert stream.getvalue().splitlines()[-1] == "1,200 more wait behind them."
+
+
 def test_an_empty_queue_is_said():
     stream = io.StringIO()
     print_queue(Console(file=stream), Queue(running=(), queued=()))

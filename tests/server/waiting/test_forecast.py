@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from core.schema.forecast import Forecast
 from core.schema.job import SubmissionReceipt
 from core.schema.track import Track
+from server import queue_listing
 from server.database import write_session
 from server.queue_listing import list_queue
 from server.settings import ServerSettings
@@ -168,6 +169,9 @@ def test_the_queue_tells_the_same_as_each_run(
     listed = {entry.run_id: entry.forecast for entry in (*queue.running, *queue.queued)}
     assert len(listed) == 6
     assert all(listed[one.run_id] == board.forecast(one) for one in receipts)
+    monkeypatch.setattr(queue_listing, "PER_PAGE", 2)
+    pages = [list_queue(*board.view, NOW, page).queued for page in (1, 2, 3)]
+    assert tuple(entry for page in pages for entry in page) == queue.queued
 
 
 def test_a_run_that_is_over_has_no_forecast(board: Board) -> None:
