@@ -25,11 +25,12 @@ def stands_before(job: Job) -> ColumnElement[bool]:
     return tuple_(*CLAIM_ORDER) < place(job)
 
 
-def queued_places(session: Session) -> list[Place]:
-    """Where all queued jobs stand, in order, without those kept for one worker."""
+def queued_places(session: Session, last: Place) -> list[Place]:
+    """Where queued jobs stand up to a place, in order, without those kept for one worker."""
     query = select(Job.priority, Job.author_gpu_minutes, Job.position, Job.id).where(
         Job.state == JobState.QUEUED, col(Job.only_worker_id).is_(None)
     )
+    query = query.where(tuple_(*CLAIM_ORDER) <= last)
     return sorted(
         (rank, minutes, position, id_) for rank, minutes, position, id_ in session.exec(query)
     )

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 from sqlmodel import Session, col, select
 
 from core.schema.base import Message
+from core.schema.job import JobState
 from core.schema.overrides import Change
 from core.schema.track import Track
 from server.board.kept_standings import standings
@@ -18,7 +19,13 @@ from server.board.tables import BoardEntry, Place
 from server.board_keys import BoardKey, board_keys, shown_key
 from server.pooling import PooledResult
 from server.run_labels import PROJECT, Label, known_labels
-from server.standing import RunStanding, active_runs, ended_runs
+from server.standing import (
+    RunStanding,
+    active_runs,
+    count_active,
+    count_active_runs,
+    ended_runs,
+)
 from server.verdict.board_losses import losses_by_experiment
 from server.verdict.judge import Verdict, judge_pair
 from server.verdict.rerun_outcomes import RerunNote, rerun_notes
@@ -98,7 +105,12 @@ class Leaderboard(Message):
     pending: str
     """Why rows without a verdict have none; empty without a board."""
     active: tuple[WaitingRow, ...]
-    """Runs of the track that are running or queued, whatever their key will be."""
+    """Runs of the track that are running or queued, whatever their key will be: those that run, and
+    then the next ones, at most 50."""
+    num_running: int
+    """Runs of the track that are running."""
+    num_queued: int
+    """Runs of the track that are queued."""
     ended: tuple[WaitingRow, ...]
     """Runs of the track that failed or were cancelled, the newest first, at most 50."""
     tasks: tuple[str, ...]
@@ -115,6 +127,7 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
     key = shown_key(keys, track, query.key)
     active = active_runs(session, track.rules.name)
     ended = ended_runs(session, track.rules.name)
+    num_active = count_active(session, track.rules.name)
     labels = _labels(session, (*active, *ended))
     chosen = _Chosen(by_place={})
     baseline, rows, pending = None, tuple[BoardRow, ...](), ""
@@ -124,7 +137,7 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
         chosen = _Chosen.of(order, query)
         entries = _entries(session, key, query, chosen)
         shown = [*([entry] if entry else []), *entries]
-        context = _Context(session, key, order, shown, active, ended)
+        context = _Context(session, key, order, shown, ended)
         baseline = context.row(entry) if entry else None
         rows = tuple(context.row(one) for one in entries)
         pending = context.verdicts.pending
@@ -142,6 +155,8 @@ def leaderboard(session: Session, track: Track, query: BoardQuery = WHOLE_BOARD)
         num_pages=max(1, -(-num_rows // query.page_rows)),
         pending=pending,
         active=tuple(_waiting(run, labels) for run in active),
+        num_running=num_active[JobState.RUNNING],
+        num_queued=num_active[JobState.QUEUED],
         ended=tuple(_waiting(run, labels) for run in ended),
         tasks=track.base.evaluation.tasks,
     )
@@ -153,7 +168,7 @@ def rows_of_entries(
     """Some entries of a board as rows, without the runs of them that go on or failed."""
     baseline = _baseline(session, key)
     shown = entries if baseline is None or baseline in entries else (baseline, *entries)
-    context = _Context(session, key, standings(session, key), shown, (), ())
+    context = _Context(session, key, standings(session, key), shown, ())
     return tuple(context.row(entry) for entry in entries)
 
 
@@ -248,7 +263,6 @@ class _Context:
         key: str,
         order: Standings,
         entries: Sequence[BoardEntry],
-        active: Collection[RunStanding],
         ended: Collection[RunStanding],
     ) -> None:
         identities = {entry.experiment_hash for entry in entries}
@@ -257,7 +271,7 @@ class _Context:
         self._base_loss = base.val_loss if base else None
         self._standings = order
         self._reruns = rerun_notes(session, key, identities)
-        self._active = Counter(run.experiment_hash for run in active)
+        self._active = count_active_runs(session, identities)
         self._ended = Counter(run.experiment_hash for run in ended)
         self._tied = self._ties(session, key, entries)
         self.verdicts: BoardVerdicts = board_verdicts(session, key, num_baseline_runs, identities)
@@ -285,7 +299,7 @@ class _Context:
                 "withdrawn": None if is_baseline else self.verdicts.withdrawn.get(identity),
                 "reruns": self._reruns.get(identity, ()),
                 "newest_at": entry.newest_at,
-                "num_active_runs": self._active[identity],
+                "num_active_runs": self._active.get(identity, 0),
                 "num_ended_runs": self._ended[identity],
             }
         )

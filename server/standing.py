@@ -14,8 +14,10 @@ from core.schema.base import Message
 from core.schema.job import JobState, Phase
 from core.schema.result import FailureKind, RunResult, Verification
 from server.claim_order import CLAIM_ORDER, Place, place, queued_places
-from server.tables import Experiment, Job, Run, RunPurpose, Worker
+from server.tables import Job, Priority, Run, RunPurpose, Worker
 
+MAX_ACTIVE = 50
+"""Running and queued runs that a board lists."""
 MAX_ENDED = 50
 """Runs without a result that a board lists, the newest first."""
 
@@ -78,7 +80,7 @@ class RunStanding(Message):
 def experiment_runs(session: Session, experiment_hash: str) -> tuple[RunStanding, ...]:
     """Every run of an experiment, in order of seeds."""
     query = _runs().where(Run.experiment_hash == experiment_hash).order_by(col(Run.seed))
-    return _standings(session, query)
+    return _standings(session, session.exec(query).all())
 
 
 def runs_by_experiment(
@@ -86,18 +88,45 @@ def runs_by_experiment(
 ) -> dict[str, tuple[RunStanding, ...]]:
     """Every run of each experiment that has any, in order of seeds."""
     query = _runs().where(col(Run.experiment_hash).in_(experiment_hashes))
-    runs = _standings(session, query.order_by(col(Run.experiment_hash), col(Run.seed)))
+    query = query.order_by(col(Run.experiment_hash), col(Run.seed))
+    runs = _standings(session, session.exec(query).all())
     by_experiment = groupby(runs, key=attrgetter("experiment_hash"))
     return {experiment_hash: tuple(group) for experiment_hash, group in by_experiment}
 
 
 def active_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
-    """Runs of a track that are running or queued, in the order in which they will end up done."""
+    """Runs of a track that are running or queued, in the order in which they will end up done.
+
+    There are at most 50, so that a long queue makes no long board.
+    """
+    query = _runs().where(Job.track == track).order_by(*CLAIM_ORDER)
+    rows: list[Any] = []
+    for state in (JobState.RUNNING, JobState.QUEUED):
+        # One state at a time, so that the queue is read no further than wanted.
+        rows += session.exec(query.where(Job.state == state).limit(MAX_ACTIVE - len(rows)))
+    return _standings(session, rows)
+
+
+def count_active(session: Session, track: str) -> dict[JobState, int]:
+    """How many runs of a track are running and queued."""
     states = (JobState.RUNNING, JobState.QUEUED)
-    query = _runs().where(Job.track == track).where(col(Job.state).in_(states))
-    waits = col(Job.state) == JobState.QUEUED
-    query = query.order_by(waits, *CLAIM_ORDER)
-    return _standings(session, query)
+    query = select(Job.state, func.count()).where(Job.track == track)
+    query = query.where(col(Job.state).in_(states), Job.priority != Priority.CANARY)
+    found = dict(session.exec(query.group_by(col(Job.state))).all())
+    return {state: found.get(state, 0) for state in states}
+
+
+def count_active_runs(session: Session, experiment_hashes: Collection[str]) -> dict[str, int]:
+    """How many runs of each experiment are running or queued, of those that have any."""
+    query = (
+        select(Run.experiment_hash, func.count())
+        .join(Job, col(Job.run_id) == col(Run.id))
+        .where(col(Run.experiment_hash).in_(experiment_hashes))
+        .where(col(Job.state).in_((JobState.RUNNING, JobState.QUEUED)))
+        .where(Run.purpose != RunPurpose.CANARY)
+        .group_by(col(Run.experiment_hash))
+    )
+    return dict(session.exec(query).all())
 
 
 def ended_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
@@ -105,28 +134,25 @@ def ended_runs(session: Session, track: str) -> tuple[RunStanding, ...]:
     states = (JobState.FAILED, JobState.CANCELLED)
     query = _runs().where(Job.track == track).where(col(Job.state).in_(states))
     newest = func.coalesce(Job.finished_at, Job.created_at).desc()
-    return _standings(session, query.order_by(newest).limit(MAX_ENDED))
+    return _standings(session, session.exec(query.order_by(newest).limit(MAX_ENDED)).all())
 
 
 def _runs() -> Any:
-    """The query for every run, with its experiment to filter by.
+    """The query for every run.
 
     Canaries are left out: they say nothing of the experiment, and stand with their worker.
     """
     return (
         select(Run, Job, Worker.name)
-        .join(Experiment, col(Experiment.hash) == col(Run.experiment_hash))
         .outerjoin(Job, col(Job.run_id) == col(Run.id))
         .outerjoin(Worker, col(Worker.id) == col(Job.worker_id))
         .where(Run.purpose != RunPurpose.CANARY)
     )
 
 
-def _standings(session: Session, query: Any) -> tuple[RunStanding, ...]:
-    rows = session.exec(query).all()
-    queued: Sequence[Place] = ()
-    if any(job is not None and job.state is JobState.QUEUED for _, job, _ in rows):
-        queued = queued_places(session)
+def _standings(session: Session, rows: Sequence[Any]) -> tuple[RunStanding, ...]:
+    waiting = [place(job) for _, job, _ in rows if job and job.state is JobState.QUEUED]
+    queued = queued_places(session, max(waiting)) if waiting else ()
     return tuple(_standing(run, job, worker, queued) for run, job, worker in rows)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from core.schema.job import JobState
 from core.schema.track import Track, TrackRules
 from server.board.query import BoardQuery
 from server.leaderboard import BoardRow, leaderboard
@@ -52,12 +51,11 @@ def home_page(session: Session, tracks: Mapping[str, Track]) -> HomePage:
 def _card(session: Session, track: Track) -> TrackCard:
     board = leaderboard(session, track, BoardQuery(page_rows=TOP_ROWS))
     ranked = tuple(row for row in board.rows if row.withdrawn is None)
-    states = [row.run.state for row in board.active]
     return TrackCard(
         rules=track.rules,
         baseline=board.baseline,
         top=ranked[:TOP_ROWS],
         num_ranked=board.num_ranked,
-        num_running=states.count(JobState.RUNNING),
-        num_queued=states.count(JobState.QUEUED),
+        num_running=board.num_running,
+        num_queued=board.num_queued,
     )

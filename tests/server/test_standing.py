@@ -1,9 +1,17 @@
+import pytest
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from core.schema.job import JobState, Phase
 from core.schema.result import FailureKind
-from server.standing import active_runs, ended_runs, experiment_runs
+from server import standing as standing_module
+from server.standing import (
+    active_runs,
+    count_active,
+    count_active_runs,
+    ended_runs,
+    experiment_runs,
+)
 from tests.server.factories import (
     API,
     claim_one,
@@ -50,6 +58,22 @@ def test_only_jobs_before_it_are_ahead_of_a_queued_run(
     submit(client, "First")
     submit(client, "Second", {"model.dropout": 0.1})
     assert [run.jobs_ahead for run in active_runs(session, "debug")] == [1, 2]
+
+
+def test_a_long_queue_is_listed_up_to_a_limit_and_counted_whole(
+    client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(4):
+        submit(client, f"Run {index}", {"model.dropout": index / 10})
+    submit(client, "Other track", track="gpu_24gb")
+    begun = claim_one(client)
+    monkeypatch.setattr(standing_module, "MAX_ACTIVE", 2)
+    listed = active_runs(session, "debug")
+    assert [(run.state, run.jobs_ahead) for run in listed] == [("running", None), ("queued", 0)]
+    assert count_active(session, "debug") == {JobState.RUNNING: 1, JobState.QUEUED: 3}
+    hashes = [run.experiment_hash for run in listed]
+    assert listed[0].run_id == begun.run.run_id
+    assert count_active_runs(session, [*hashes, "unknown"]) == dict.fromkeys(hashes, 1)
 
 
 def test_failed_and_cancelled_runs_have_ended(client: TestClient, session: Session) -> None:

@@ -12,7 +12,7 @@ from server.claim_order import queued_places
 from server.database import write_session
 from server.quota.shares import refresh_shares
 from server.standing import active_runs
-from server.tables import Job, utc_now
+from server.tables import Job, Priority, utc_now
 from tests.server.boards import NORM, RELU
 from tests.server.factories import (
     API,
@@ -88,7 +88,9 @@ def test_the_receipt_the_run_and_the_board_count_the_same_jobs_ahead(
     assert ahead == [0, 1, 2, 3]
     board = active_runs(session, "debug")
     assert [(run.run_id, run.jobs_ahead) for run in board] == list(zip(order, ahead, strict=True))
-    assert len(queued_places(session)) == 4
+    places = queued_places(session, (Priority.IDLE, 10**6, 10**6, ""))
+    assert len(places) == 4
+    assert queued_places(session, places[1]) == places[:2]
 
 
 def test_priorities_come_before_shares(client: TestClient, engine: Engine) -> None:
