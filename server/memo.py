@@ -4,18 +4,22 @@ Whatever a page counts leaves an entry in the ledger: submissions, jobs, results
 withdrawals. So an answer is true as long as the ledger's last entry is the same.
 """
 
+import logging
 import time
 from collections.abc import Callable, Hashable
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Pool
+from sqlalchemy import Engine, Pool
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, select
 
+from server.database import read_session
 from server.ledger.tables import LedgerHead
 
 Answer = TypeVar("Answer")
+Work = Callable[[Session], Answer]
 
 MAX_SECONDS = 60.0
 """How long an answer is kept at most: results that are held back leave no entry."""
@@ -23,6 +27,11 @@ SLOW_SECONDS = 0.1
 """An answer that took longer to work out is kept for a while even if the ledger grows."""
 REST = 50
 """That while, as a multiple of the time it took: no more than 2 % of a processor goes there."""
+MAX_STALE_SECONDS = 600.0
+"""After that while the answer is worked out anew beside the requests, which get the one before it
+up to this age."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Kept(NamedTuple):
@@ -39,30 +48,66 @@ class _Place:
     def __init__(self) -> None:
         self.lock = Lock()
         self.kept: _Kept | None = None
+        self.renewal: Thread | None = None
+
+    def work_out(self, session: Session, work: Work[Answer]) -> _Kept:
+        length = _ledger_length(session)
+        began = time.monotonic()
+        answer = work(session)
+        ended = time.monotonic()
+        took = ended - began
+        rest = REST * took if took > SLOW_SECONDS else 0.0
+        self.kept = _Kept(answer, length, ended, ended + rest)
+        return self.kept
+
+    def renew_beside(self, engine: Engine, work: Work[Answer]) -> None:
+        """Work the answer out in a thread of its own, unless one is at it."""
+        if self.renewal is None or not self.renewal.is_alive():
+            self.renewal = Thread(target=self._renew, args=(engine, work), daemon=True)
+            self.renewal.start()
+
+    def _renew(self, engine: Engine, work: Work[Answer]) -> None:
+        try:
+            with read_session(engine) as session:
+                self.work_out(session, work)
+        except SQLAlchemyError:
+            # Requests get the answer before, and in the end work it out themselves.
+            logger.warning("an answer could not be renewed", exc_info=True)
 
 
 _places: WeakKeyDictionary[Pool, dict[Hashable, _Place]] = WeakKeyDictionary()
 _places_lock = Lock()
 
 
-def kept(session: Session, name: Hashable, work: Callable[[], Answer]) -> Answer:
+def kept(session: Session, name: Hashable, work: Work[Answer]) -> Answer:
     """The answer of that name, worked out anew if what it was read from may have changed.
 
-    Requests that ask at the same time wait for one of them to work it out.
+    Requests that ask at the same time wait for one of them to work it out. One that is slow is
+    worked out beside them.
+
+    Args:
+        work: reads in the session that it is given, which may be another one.
     """
-    length = session.exec(select(LedgerHead.sequence)).one()
+    length = _ledger_length(session)
     place = _place_of(session, name)
     with place.lock:
         known = place.kept
-        if known is None or not _is_fresh(known, length):
-            began = time.monotonic()
-            answer = work()
-            ended = time.monotonic()
-            took = ended - began
-            rest = REST * took if took > SLOW_SECONDS else 0.0
-            known = _Kept(answer, length, ended, ended + rest)
-            place.kept = known
+        if known is None or _is_due(known, length):
+            known = place.work_out(session, work)
+        elif not _is_fresh(known, length):
+            place.renew_beside(session.get_bind().engine, work)
     return cast(Answer, known.answer)
+
+
+def _ledger_length(session: Session) -> int:
+    return session.exec(select(LedgerHead.sequence)).one()
+
+
+def _is_due(known: _Kept, length: int) -> bool:
+    """Whether a reader has to wait for another answer."""
+    is_slow = known.rests_until > known.since
+    age = time.monotonic() - known.since
+    return not _is_fresh(known, length) and (not is_slow or age > MAX_STALE_SECONDS)
 
 
 def _is_fresh(known: _Kept, length: int) -> bool:

@@ -68,7 +68,7 @@ def track_contract(session: Session, track: Track) -> TrackContract:
             one for one in settings if not rules.is_open(one.path) and one.value is not None
         ),
         keys=board_keys(session, track),
-        moves=kept(session, ("moves", rules.name), lambda: _moves(session, rules.name)),
+        moves=kept(session, ("moves", rules.name), lambda other: _moves(other, rules.name)),
     )
 
 

@@ -1,6 +1,7 @@
 """One author: what they submitted, their records, and where their best stands on each track."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import AwareDatetime
 from sqlmodel import Session, col, select
@@ -8,12 +9,13 @@ from sqlmodel import Session, col, select
 from core.schema.base import Message
 from core.schema.job import JobState
 from core.schema.track import Track
-from server.authors.owners import owned_experiments
-from server.authors.ranks import best_ranks
 from server.authors.totals import AuthorTotals, author_totals
+from server.board.kept_standings import standings
+from server.board.tables import BoardEntry, BoardTotals, Place
+from server.board_keys import board_keys, shown_key
 from server.errors import NotFound
-from server.run_labels import PROJECT, Label, known_labels
-from server.tables import Experiment, Job, Run, SubmissionRow
+from server.run_labels import Label
+from server.tables import Job, Run, SubmissionRow
 from server.verdict.judge import Verdict
 from server.verdict.tables import JudgementRow, RecordRow, Withdrawal
 
@@ -21,6 +23,8 @@ PER_PAGE = 50
 """Submissions on a page."""
 MAX_RECORDS = 50
 """Records that are named, the newest ones."""
+
+_LABEL: tuple[Any, ...] = (BoardEntry.submission_id, BoardEntry.name, BoardEntry.author)
 
 
 class AuthorRank(Label):
@@ -129,39 +133,54 @@ def _submissions(session: Session, name: str, page: int) -> Sequence[SubmissionR
 
 
 def _ranks(session: Session, tracks: Mapping[str, Track], name: str) -> tuple[AuthorRank, ...]:
-    best = {
-        track: rank
-        for track, rules in tracks.items()
-        if (rank := best_ranks(session, rules).get(name)) is not None
-    }
-    labels = known_labels(session, [rank.experiment_hash for rank in best.values()])
-    return tuple(
-        AuthorRank(
-            **labels.get(rank.experiment_hash, PROJECT).model_dump(),
-            track=track,
-            rank=rank.rank,
-            num_ranked=rank.num_ranked,
-            val_loss=rank.val_loss,
-        )
-        for track, rank in best.items()
+    found = (_rank(session, track, name) for track in tracks.values())
+    return tuple(rank for rank in found if rank is not None)
+
+
+def _rank(session: Session, track: Track, name: str) -> AuthorRank | None:
+    """The best of an author on the board that a track shows by default, if it ranks any."""
+    key = shown_key(board_keys(session, track), track, None)
+    if key is None:
+        return None
+    columns = (*_LABEL, BoardEntry.val_loss)
+    query: Any = select(*columns).where(BoardEntry.comparability_key == key)
+    query = query.where(BoardEntry.place == Place.RANKED, BoardEntry.author == name)
+    query = query.order_by(col(BoardEntry.val_loss), col(BoardEntry.experiment_hash)).limit(1)
+    best = session.exec(query).first()
+    if best is None:
+        return None
+    submission_id, entry_name, author, loss = best
+    order = standings(session, key)
+    return AuthorRank(
+        submission_id=submission_id,
+        name=entry_name,
+        author=author,
+        track=track.rules.name,
+        rank=order.rank(loss),
+        num_ranked=len(order.ranked),
+        val_loss=loss,
     )
 
 
 def _records(session: Session, name: str) -> tuple[AuthorRecord, ...]:
-    owned = owned_experiments(select(RecordRow.experiment_hash))
-    query = (
-        select(RecordRow, Experiment.track)
-        .join(Experiment, col(Experiment.hash) == col(RecordRow.experiment_hash))
-        .join(owned, owned.c.experiment_hash == col(RecordRow.experiment_hash))
-        .where(owned.c.author == name)
+    """Records are few, and a board says whose each of them is."""
+    query: Any = (
+        select(RecordRow, BoardTotals.track, *_LABEL)
+        .join(BoardTotals, col(BoardTotals.comparability_key) == col(RecordRow.comparability_key))
+        .join(
+            BoardEntry,
+            (col(BoardEntry.experiment_hash) == col(RecordRow.experiment_hash))
+            & (col(BoardEntry.comparability_key) == col(RecordRow.comparability_key)),
+        )
+        .where(BoardEntry.author == name)
         .order_by(col(RecordRow.id).desc())
         .limit(MAX_RECORDS)
     )
-    found = session.exec(query).all()
-    labels = known_labels(session, [record.experiment_hash for record, _ in found])
     return tuple(
         AuthorRecord(
-            **labels.get(record.experiment_hash, PROJECT).model_dump(),
+            submission_id=submission_id,
+            name=entry_name,
+            author=author,
             track=track,
             key=record.comparability_key,
             val_loss=record.val_loss,
@@ -169,7 +188,7 @@ def _records(session: Session, name: str) -> tuple[AuthorRecord, ...]:
             lost_at=record.lost_at,
             lost_reason=record.lost_reason,
         )
-        for record, track in found
+        for record, track, submission_id, entry_name, author in session.exec(query)
     )
 
 

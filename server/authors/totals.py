@@ -43,7 +43,7 @@ class AuthorTotals(Message):
 
 def author_totals(session: Session) -> Mapping[str, AuthorTotals]:
     """Every author but the project itself, by name."""
-    return kept(session, "author totals", lambda: _totals(session))
+    return kept(session, "author totals", _totals)
 
 
 def _totals(session: Session) -> dict[str, AuthorTotals]:

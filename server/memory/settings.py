@@ -18,7 +18,7 @@ from server.memory.setting_facts import SettingFacts, setting_facts
 from server.memory.tables import ExperimentChange
 from server.memory.tally import BestEffect, tally
 
-PER_PAGE = 200
+PER_PAGE = 100
 """Experiments on a page."""
 
 

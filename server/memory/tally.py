@@ -46,7 +46,7 @@ class Tally:
 def tally(session: Session, track: Track, key: str | None) -> Tally:
     """The tally of a track under a key."""
     name = track.rules.name
-    return kept(session, ("tally", name, key), lambda: _count(session, name, key))
+    return kept(session, ("tally", name, key), lambda other: _count(other, name, key))
 
 
 def _count(session: Session, track: str, key: str | None) -> Tally:

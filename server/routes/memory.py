@@ -46,7 +46,7 @@ def get_setting(
     key: str | None = None,
     page: PageNumber = 1,
 ) -> SettingMemory:
-    """One setting by its dotted path: what it is, and 200 of the experiments that changed it.
+    """One setting by its dotted path: what it is, and 100 of the experiments that changed it.
 
     Those that changed the least besides come first.
     """

@@ -84,7 +84,7 @@ def track_noise(session: Session, track: Track) -> TrackNoise:
     if key is None:
         rules = track.rules
         return TrackNoise(track=rules.name, title=rules.title, key=None, noise=None, experiments=())
-    return kept(session, ("noise", key), lambda: _track_noise(session, track, key))
+    return kept(session, ("noise", key), lambda other: _track_noise(other, track, key))
 
 
 def _track_noise(session: Session, track: Track, key: str) -> TrackNoise:

@@ -3,6 +3,7 @@ from itertools import count
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from core.schema.ledger import LedgerKind
@@ -20,7 +21,7 @@ def answers() -> Iterator[int]:
 def test_an_answer_is_kept_until_the_ledger_grows(engine: Engine, answers: Iterator[int]) -> None:
     def ask(name: str = "one") -> int:
         with Session(engine) as session:
-            return kept(session, name, lambda: next(answers))
+            return kept(session, name, lambda _: next(answers))
 
     assert [ask(), ask(), ask("other"), ask()] == [1, 1, 2, 1]
     with write_session(engine) as session:
@@ -33,11 +34,11 @@ def test_an_answer_is_kept_for_a_minute_at_most(
 ) -> None:
     now = 100.0
     monkeypatch.setattr(memo.time, "monotonic", lambda: now)
-    assert kept(session, "one", lambda: next(answers)) == 1
+    assert kept(session, "one", lambda _: next(answers)) == 1
     now += 59
-    assert kept(session, "one", lambda: next(answers)) == 1
+    assert kept(session, "one", lambda _: next(answers)) == 1
     now += 1
-    assert kept(session, "one", lambda: next(answers)) == 2
+    assert kept(session, "one", lambda _: next(answers)) == 2
 
 
 def test_a_slow_answer_rests_fifty_times_as_long_as_it_took(
@@ -46,7 +47,7 @@ def test_a_slow_answer_rests_fifty_times_as_long_as_it_took(
     now = 100.0
     monkeypatch.setattr(memo.time, "monotonic", lambda: now)
 
-    def work() -> int:
+    def work(session: Session) -> int:
         nonlocal now
         now += 0.5
         return next(answers)
@@ -57,9 +58,39 @@ def test_a_slow_answer_rests_fifty_times_as_long_as_it_took(
         with write_session(engine) as session:
             record(session, LedgerKind.VERDICT, "x", {})
         with Session(engine) as session:
-            return kept(session, "one", work)
+            answer = kept(session, "one", work)
+        for place in memo._places[engine.pool].values():
+            if place.renewal is not None:
+                place.renewal.join()
+        return answer
 
-    assert [ask_after(0), ask_after(24.9), ask_after(0.2)] == [1, 1, 2]
+    # At 25 s another is worked out, which the next one to ask gets.
+    assert [ask_after(0), ask_after(24.9), ask_after(0.2), ask_after(0)] == [1, 1, 1, 2]
+    # So old an answer is good for nobody.
+    assert ask_after(601) == 3
+
+
+def test_an_answer_that_cannot_be_renewed_stays(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(memo.time, "monotonic", lambda: now)
+
+    def work(session: Session) -> str:
+        nonlocal now
+        now += 0.5
+        if now > 101:
+            raise OperationalError("select", {}, Exception("the disk is gone"))
+        return "first"
+
+    for _ in range(2):
+        with Session(engine) as session:
+            assert kept(session, "one", work) == "first"
+        now += 100
+    [renewal] = (place.renewal for place in memo._places[engine.pool].values())
+    assert renewal is not None
+    renewal.join()
+    assert "could not be renewed" in caplog.text
 
 
 def test_answers_of_two_databases_are_apart(
@@ -69,10 +100,10 @@ def test_answers_of_two_databases_are_apart(
 
     other = create_engine(f"sqlite:///{tmp_path}/other.sqlite")
     upgrade(other)
-    assert kept(session, "one", lambda: next(answers)) == 1
+    assert kept(session, "one", lambda _: next(answers)) == 1
     with Session(other) as elsewhere:
-        assert kept(elsewhere, "one", lambda: next(answers)) == 2
+        assert kept(elsewhere, "one", lambda _: next(answers)) == 2
     other.dispose()
     # An engine with other options is the same database.
     with Session(engine.execution_options(writes=False)) as same:
-        assert kept(same, "one", lambda: next(answers)) == 1
+        assert kept(same, "one", lambda _: next(answers)) == 1
