@@ -21,7 +21,10 @@ from benchmarks.pages_board import fill
 from benchmarks.store_board import Board
 from benchmarks.store_clients import API, HOST
 from server.app import create_app
+from server.board.kept_standings import read_ahead
 from server.collection import spare_startup
+from server.curve_keeper import CurveKeeper
+from server.database import read_session
 
 CACHED_PATH = "/tracks/debug"
 REPORTS_A_SECOND = 5.0
@@ -41,7 +44,7 @@ class ServerTime(NamedTuple):
 
 def main(
     rows: Annotated[int, typer.Option(min=2, max=1_000_000, help="Submissions.")] = 100_000,
-    points: Annotated[int, typer.Option(min=1, max=100_000, help="Of two runs, each.")] = 10_000,
+    points: Annotated[int, typer.Option(min=0, max=20_000_000, help="Metric points.")] = 10_000,
     times: Annotated[int, typer.Option(min=1, max=10_000, help="Requests a page, at most.")] = 100,
     connections: Annotated[int, typer.Option(min=1, max=500, help="To the server.")] = 50,
     seconds: Annotated[float, typer.Option(min=0.1, max=600.0, help="Of load.")] = 10.0,
@@ -51,7 +54,12 @@ def main(
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder:
         board = Board(f"sqlite:///{folder}/board.sqlite")
+        began = time.perf_counter()
         ids = fill(board, rows, points)
+        typer.echo(f"filled in {time.perf_counter() - began:,.0f} s")
+        began = time.perf_counter()
+        condense(board)
+        typer.echo(f"curves of long runs kept in {time.perf_counter() - began:,.0f} s\n")
         typer.echo(f"| rendered anew, {rows:,} rows | p50 ms | p99 ms | KiB |\n|---|---|---|---|")
         for page in measure_rendering(board, ids, times):
             size = page.num_bytes / 1024
@@ -63,6 +71,13 @@ def main(
         board.close()
 
 
+def condense(board: Board) -> None:
+    """Keep the curves of long runs, as the server does ten seconds after they went on."""
+    keeper = CurveKeeper(board.engine, 1.0)
+    while keeper.keep():
+        pass
+
+
 def measure_rendering(board: Board, ids: list[str], times: int) -> list[ServerTime]:
     """Ask for each page one at a time, in the server's own process and without keeping any."""
     last = max(1, min(1000, len(ids) // 50))
@@ -71,8 +86,15 @@ def measure_rendering(board: Board, ids: list[str], times: int) -> list[ServerTi
         f"leaderboard, page {last}": f"{CACHED_PATH}?page={last}",
         "leaderboard by cost": f"{CACHED_PATH}?sort=cost",
         "leaderboard with a text": f"{CACHED_PATH}?q=wide+deep",
+        "leaderboard with a text that nothing has": f"{CACHED_PATH}?q=nothing",
+        "leaderboard at most so dear": f"{CACHED_PATH}?max_cost_usd=0.012",
         "submission": f"/submissions/{ids[0]}",
-        "comparison": f"/compare?a={ids[0]}&b={ids[1]}",
+        "comparison of six": "/compare?" + "&".join(f"id={one}" for one in ids[:6]),
+        "curves of the longest run": f"/api/v1/submissions/{ids[0]}/curves",
+        "curves of another run": f"/api/v1/submissions/{ids[1]}/curves",
+        "author": "/authors/author7",
+        "setting": "/tracks/debug/settings/optimizer.muon.learning_rate",
+        "queue": "/queue",
     }
     return asyncio.run(_render(board, pages, times))
 
@@ -102,6 +124,8 @@ async def _render(board: Board, pages: dict[str, str], times: int) -> list[Serve
     spare_startup()
     found = []
     transport = httpx.ASGITransport(app)
+    with read_session(board.engine) as session:
+        read_ahead(session)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
         for name, path in pages.items():
             # The first request reads what a board's pages have in common.

@@ -2,7 +2,6 @@
 
 import random
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,15 +14,32 @@ from core.tracks import BASELINES, load_tracks
 from server.board.tables import BoardEntry, BoardTotals, Place
 from server.database import write_session
 from server.reports import store_result
-from server.tables import Experiment, Job, Metric, Run, SubmissionRow, utc_now
+from server.tables import Experiment, Job, Run, SubmissionRow, utc_now
 from server.verdict.judge import Verdict
 from server.verdict.tables import JudgementRow
 
 ROWS_AT_A_TIME = 2_000
-RUNS_WITH_POINTS = 2
+RUN_POINTS = 5_000
+"""Metric points of a run."""
+LONG_RUN_POINTS = 100_000
+"""Those of the first run, where there are so many twice."""
 SEED = 5
 WORDS = ("wide", "deep", "warm", "cold", "sparse", "dense", "long", "short")
 TABLES: tuple[type[SQLModel], ...] = (Experiment, Run, Job, SubmissionRow, JudgementRow, BoardEntry)
+
+POINTS = """
+INSERT INTO metric (run_id, step, tokens, train_seconds, train_loss, learning_rate,
+    adamw_learning_rate, gradient_norm, tokens_per_second, val_loss, val_accuracy)
+WITH RECURSIVE steps (step) AS (
+    SELECT 1 UNION ALL SELECT step + 1 FROM steps WHERE step < ?
+)
+SELECT ?, step, step * 2048, step * 0.1, 2.0 + 500.0 / (step + 100) + 0.001 * (step * 7919 % 97),
+    0.01, 0.001, 1.0 + 0.01 * (step * 104729 % 89), 20000.0 + step * 15485863 % 997,
+    CASE WHEN step % 50 = 0 THEN 2.0 + 500.0 / (step + 100) END,
+    CASE WHEN step % 50 = 0 THEN 0.2 END
+FROM steps
+"""
+"""So many metric points of a run, for SQLite."""
 
 Rows = dict[type[SQLModel], dict[str, Any]]
 """The row of each table that one submission has."""
@@ -33,7 +49,7 @@ def fill(board: Board, num_rows: int, num_points: int) -> list[str]:
     """Put ranked submissions on an empty board, and its baseline; their ids, the best first.
 
     Args:
-        num_points: metric points of each of the first two.
+        num_points: metric points altogether, 5,000 a run, from the best on.
     """
     _measure_baseline(board)
     engine = board.engine
@@ -56,12 +72,22 @@ def fill(board: Board, num_rows: int, num_points: int) -> list[str]:
         totals.version = uuid.uuid4().hex
         totals.revision += 1
         session.add(totals)
-        for number in range(min(RUNS_WITH_POINTS, num_rows)):
-            points = list(_points(f"r_{number}", num_points))
-            session.connection().execute(insert(Metric), points)
+    for number, count in enumerate(_lengths(num_rows, num_points)):
+        with write_session(engine) as session:
+            session.connection().exec_driver_sql(POINTS, (count, f"r_{number}"))
     with engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
     return ids
+
+
+def _lengths(num_rows: int, num_points: int) -> list[int]:
+    """Points of each run that has some."""
+    lengths = [LONG_RUN_POINTS] if num_points >= 2 * LONG_RUN_POINTS else []
+    left = num_points - sum(lengths)
+    lengths += [RUN_POINTS] * (left // RUN_POINTS)
+    if left % RUN_POINTS:
+        lengths.append(left % RUN_POINTS)
+    return lengths[:num_rows]
 
 
 def _measure_baseline(board: Board) -> None:
@@ -103,8 +129,12 @@ class _Maker:
         config = {**self._experiment["config"]}
         config["optimizer"] = {**config["optimizer"]}
         config["optimizer"]["muon"] = {**config["optimizer"]["muon"], "learning_rate": rate}
-        path = "optimizer.muon.learning_rate"
-        change = {"path": path, "before": 0.03, "after": rate}
+        changes = [{"path": "optimizer.muon.learning_rate", "before": 0.03, "after": rate}]
+        if number % 3:
+            dropout = 0.05 * (number % 7 + 1)
+            config["model"] = {**config["model"], "dropout": dropout}
+            changes.insert(0, {"path": "model.dropout", "before": 0.0, "after": dropout})
+        lines = "".join(f"{change['path']}={change['after']}\n" for change in changes)
         measured = {"val_loss": loss, "cost_usd": cost}
         ended = {"created_at": moment, "finished_at": moment}
         labelled = {"name": name, "author": author}
@@ -174,9 +204,9 @@ class _Maker:
                 "place": Place.RANKED,
                 "submission_id": submission_id,
                 "name_key": name,
-                "changes": [change],
-                "num_changes": 1,
-                "search_text": f"\n{name} {author}\n{path}={rate}\n",
+                "changes": changes,
+                "num_changes": len(changes),
+                "search_text": f"\n{name} {author}\n{lines}",
                 "verdict": Verdict.UNRESOLVED,
                 "result": {
                     **self._entry["result"],
@@ -191,21 +221,4 @@ class _Maker:
                 "newest_at": moment,
                 "revision": self._entry["revision"] + 1,
             },
-        }
-
-
-def _points(run_id: str, count: int) -> Iterator[dict[str, Any]]:
-    for step in range(1, count + 1):
-        yield {
-            "run_id": run_id,
-            "step": step,
-            "tokens": step * 2048,
-            "train_seconds": step * 0.1,
-            "train_loss": 7.0 / step**0.1,
-            "learning_rate": 0.01,
-            "adamw_learning_rate": 0.001,
-            "gradient_norm": 1.0,
-            "tokens_per_second": 20_000.0,
-            "val_loss": 7.0 / step**0.1 if step % 50 == 0 else None,
-            "val_accuracy": 0.2 if step % 50 == 0 else None,
         }

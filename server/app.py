@@ -23,6 +23,7 @@ from server.board.entries import fill_boards
 from server.board.kept_standings import read_ahead
 from server.body_limit import BodyLimit
 from server.compressed_curves import CompressedCurves
+from server.curve_keeper import CurveKeeper
 from server.database import create_engine, read_session, upgrade, write_session
 from server.error_answers import error_handlers
 from server.idle.rebase import rebase_submissions
@@ -70,6 +71,7 @@ from server.trust.standing import settle_standings
 API = "/api/v1"
 REAPER_SECONDS = 5.0
 SWEEP_SECONDS = 10.0
+CURVE_SECONDS = 10.0
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -175,9 +177,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.reaper = reaper
     sweeper = Sweeper(engine, app.state.checkpoints.store, SWEEP_SECONDS)
     sweeper.start()
+    keeper = CurveKeeper(engine, CURVE_SECONDS)
+    keeper.start()
     try:
         yield
     finally:
+        await keeper.stop()
         await sweeper.stop()
         await reaper.stop()
         engine.dispose()

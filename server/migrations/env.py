@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, Enum, TypeDecorator
 from sqlmodel import SQLModel
 
+from server import kept_curves  # noqa: F401
 from server.access import tables as access_tables  # noqa: F401 -- fills the metadata
 from server.artifacts import tables as artifact_tables  # noqa: F401
 from server.board import tables as board_tables  # noqa: F401

@@ -39,6 +39,7 @@ ON_BOTH_STORES = {
     "routes.test_memory",
     "sign_in.test_author_names",
     "test_app",
+    "test_curve_keeper",
     "test_database",
     "test_error_answers",
     "test_expired_leases",

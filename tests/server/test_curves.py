@@ -1,7 +1,8 @@
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from server.curves import CurveMetric, Series, SubmissionCurves, submission_curves
+from server.curve_metrics import CurveMetric
+from server.curves import Series, SubmissionCurves, submission_curves
 from server.submissions import find_submission
 from tests.server.factories import (
     API,

@@ -1,7 +1,7 @@
-"""Count the changes of boards, and index submissions by their time.
+"""Count the changes of boards, index submissions by their time, and keep condensed curves.
 
-Revision: 0014
-Follows: 0012
+Revision: 0015
+Follows: 0014
 """
 
 import sqlalchemy as sa
@@ -23,9 +23,18 @@ def upgrade() -> None:
     op.create_index("ix_submission_created_at", "submission", ["created_at"])
     op.create_index("ix_submission_track_created_at", "submission", ["track", "created_at"])
     op.create_index("ix_submission_author_created_at", "submission", ["author", "created_at"])
+    op.create_table(
+        "run_curve",
+        sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("through_step", sa.BigInteger(), nullable=False),
+        sa.Column("curves", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_curve_run_id_run")),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_curve")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("run_curve")
     op.drop_index("ix_submission_author_created_at", "submission")
     op.drop_index("ix_submission_track_created_at", "submission")
     op.drop_index("ix_submission_created_at", "submission")
