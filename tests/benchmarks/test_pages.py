@@ -13,17 +13,13 @@ def board(tmp_path: Path) -> Board:
 
 
 def test_every_page_of_a_made_up_board_is_measured(board: Board) -> None:
-    ids = fill(board, 120, 100)
+    ids = fill(board, 120, 5_200)
     assert len(ids) == 120
     times = measure_rendering(board, ids, 2)
-    assert [time.name for time in times] == [
-        "leaderboard, first page",
-        "leaderboard, page 2",
-        "leaderboard by cost",
-        "leaderboard with a text",
-        "submission",
-        "comparison",
-    ]
+    names = [time.name for time in times]
+    assert names[:2] == ["leaderboard, first page", "leaderboard, page 2"]
+    assert names[-2:] == ["setting", "queue"]
+    assert len(set(names)) == 13
     assert all(0 < time.median <= time.p99 and time.num_bytes > 1000 for time in times)
 
 
