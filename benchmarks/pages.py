@@ -21,10 +21,8 @@ from benchmarks.pages_board import fill
 from benchmarks.store_board import Board
 from benchmarks.store_clients import API, HOST
 from server.app import create_app
-from server.board.kept_standings import read_ahead
 from server.collection import spare_startup
 from server.curve_keeper import CurveKeeper
-from server.database import read_session
 
 CACHED_PATH = "/tracks/debug"
 REPORTS_A_SECOND = 5.0
@@ -124,8 +122,6 @@ async def _render(board: Board, pages: dict[str, str], times: int) -> list[Serve
     spare_startup()
     found = []
     transport = httpx.ASGITransport(app)
-    with read_session(board.engine) as session:
-        read_ahead(session)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
         for name, path in pages.items():
             # The first request reads what a board's pages have in common.

@@ -97,6 +97,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         if settings.queues_runs:
             rebase_submissions(session, served)
     engine.dispose()
+    with read_session(engine) as session:
+        read_ahead(session)
     store = ArtifactStore(settings.artifacts_address)
     app = FastAPI(
         title="Five-Dollar LLM",
@@ -169,8 +171,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     with write_session(engine) as session:
         extend_leases(session, lease_now() + timedelta(seconds=settings.lease_seconds))
-    with read_session(engine) as session:
-        read_ahead(session)
     interval = min(REAPER_SECONDS, settings.lease_seconds / 4)
     reaper = Reaper(engine, interval, app.state.tracks, settings.queues_runs, app.state.hub)
     reaper.start()

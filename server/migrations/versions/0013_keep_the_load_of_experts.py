@@ -1,6 +1,6 @@
 """Keep the load of experts.
 
-Revision: 0015
+Revision: 0013
 Follows: 0012
 """
 

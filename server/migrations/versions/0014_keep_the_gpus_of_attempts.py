@@ -1,7 +1,7 @@
 """Keep how many GPUs an attempt was claimed with, which it is charged by.
 
-Revision: 0016
-Follows: 0012
+Revision: 0014
+Follows: 0013
 """
 
 import sqlalchemy as sa
