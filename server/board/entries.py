@@ -97,12 +97,12 @@ def refresh_verdicts(
 ) -> None:
     """Copy the verdicts of some experiments, or of a whole board, after they were taken anew."""
     session.flush()
-    totals = session.get(BoardTotals, key, with_for_update=True)
-    if totals is None:
+    # Counted by the database, which locks the row: not every caller has.
+    board = update(BoardTotals).where(col(BoardTotals.comparability_key) == key)
+    counted = board.values(version=uuid.uuid4().hex, revision=col(BoardTotals.revision) + 1)
+    revision = session.execute(counted.returning(col(BoardTotals.revision))).scalar_one_or_none()
+    if revision is None:
         return
-    totals.version = uuid.uuid4().hex
-    totals.revision += 1
-    session.add(totals)
     verdict = (
         select(JudgementRow.verdict)
         .where(JudgementRow.comparability_key == key)
@@ -113,7 +113,7 @@ def refresh_verdicts(
     entries = entries.where(col(BoardEntry.verdict).is_distinct_from(verdict))
     if experiments is not None:
         entries = entries.where(col(BoardEntry.experiment_hash).in_(experiments))
-    entries = entries.values(verdict=verdict, revision=totals.revision)
+    entries = entries.values(verdict=verdict, revision=revision)
     session.exec(entries.execution_options(synchronize_session="fetch"))
 
 
