@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from server.database import BUSY_SECONDS
+from server.write_turns import BUSY_SECONDS
 
 
 class BackupRefused(Exception):

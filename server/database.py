@@ -5,12 +5,11 @@ block ends, so that nothing is acknowledged before it is stored. All that is par
 SQLite stands in this file.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
@@ -18,17 +17,17 @@ from fastapi import Request
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import Pool
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session
+
+from server.write_turns import begin_to_write, turn_of_thread, wait_when_busy
 
 Answer = TypeVar("Answer")
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-BUSY_SECONDS = 15
-"""How long SQLite waits for another writer before it gives up."""
-
-_write_locks: WeakKeyDictionary[Pool, Lock] = WeakKeyDictionary()
+PAGES_PER_CHECKPOINT = 4_000
+"""SQLite moves what was written ahead into the database after so many pages, 16 MB: a page that
+many transactions change is then moved once."""
 
 MAX_TRIES = 5
 """A row may have several keys that others can take."""
@@ -42,9 +41,7 @@ def create_engine(url: str) -> Engine:
     if parsed.database:
         Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
     # More connections than the server has threads, so that no request waits for one.
-    engine = sqlalchemy_engine(
-        parsed, pool_size=10, max_overflow=40, connect_args={"timeout": BUSY_SECONDS}
-    )
+    engine = sqlalchemy_engine(parsed, pool_size=10, max_overflow=40)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -69,7 +66,7 @@ def write_session(engine: Engine) -> Iterator[Session]:
     """
     writer = engine.execution_options(writes=True)
     with (
-        _turn_to_write(engine),
+        turn_of_thread(engine.pool) if engine.dialect.name == "sqlite" else nullcontext(),
         Session(writer, expire_on_commit=False) as session,
         session.begin(),
     ):
@@ -108,26 +105,6 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 @contextmanager
-def _turn_to_write(engine: Engine) -> Iterator[None]:
-    """Let the threads of this process write to SQLite one after the other.
-
-    SQLite itself has a writer that waits look again every tenth of a second, so that among many
-    one may find the database locked each time until it gives up. Between processes it still does,
-    and so it does for a thread that waits for itself.
-    """
-    if engine.dialect.name != "sqlite":
-        yield
-        return
-    lock = _write_locks.setdefault(engine.pool, Lock())
-    is_held = lock.acquire(timeout=BUSY_SECONDS)
-    try:
-        yield
-    finally:
-        if is_held:
-            lock.release()
-
-
-@contextmanager
 def _migrations(engine: Engine) -> Iterator[Config]:
     """Alembic's configuration, on a connection that commits when the block ends."""
     config = Config()
@@ -158,11 +135,19 @@ def _without_foreign_keys(connection: Connection) -> Iterator[None]:
 def _set_up_sqlite(connection: Any, record: object) -> None:
     # None: the driver starts no transaction by itself; `_begin_sqlite` does.
     connection.isolation_level = None
+    wait_when_busy(connection)
     connection.execute("PRAGMA journal_mode = WAL").close()
     connection.execute("PRAGMA synchronous = FULL").close()
     connection.execute("PRAGMA foreign_keys = ON").close()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_PER_CHECKPOINT}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw: Any = connection.connection.dbapi_connection
+    try:
+        begin_to_write(raw)
+    except sqlite3.OperationalError as error:
+        raise OperationalError("BEGIN IMMEDIATE", None, error) from error

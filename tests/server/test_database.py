@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from sqlmodel import Session, SQLModel, select
 from starlette.testclient import TestClient
 
 from core.schema.result import Verification
-from server import database
 from server.database import (
     create_engine,
     downgrade,
@@ -201,6 +199,7 @@ def test_sqlite_writes_ahead_waits_for_disk_and_checks_references(tmp_path: Path
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 15_000
+        assert connection.execute(text("PRAGMA wal_autocheckpoint")).scalar() == 4_000
     engine.dispose()
 
 
@@ -281,28 +280,4 @@ with write_session(engine) as session:
     engine = create_engine(database_url)
     with read_session(engine) as session:
         assert session.exec(select(Worker.name)).all() == ["bench"]
-    engine.dispose()
-
-
-def test_threads_that_write_to_sqlite_take_turns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as impatient:
-        # SQLite itself gives up at once.
-        impatient.setattr(database, "BUSY_SECONDS", 0)
-        engine = create_engine(f"sqlite:///{tmp_path}/board.sqlite")
-    upgrade(engine)
-
-    def write_too() -> None:
-        with write_session(engine) as session:
-            add_worker(session, id="w_b", name="second")
-
-    with ThreadPoolExecutor(1) as threads:
-        with write_session(engine) as session:
-            add_worker(session)
-            waiting = threads.submit(write_too)
-            assert wait([waiting], timeout=0.2).not_done
-        waiting.result()
-    with read_session(engine) as session:
-        assert session.exec(select(Worker.name).order_by(Worker.id)).all() == ["bench", "second"]
     engine.dispose()

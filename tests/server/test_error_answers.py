@@ -8,7 +8,7 @@ from sqlalchemy.exc import DataError
 from starlette.testclient import TestClient
 
 from core.schema.job import ErrorBody
-from server import database
+from server import database, write_turns
 from server.app import create_app
 from server.routes import health
 from server.settings import ServerSettings
@@ -203,7 +203,7 @@ def test_a_fault_of_the_server_shows_no_traceback(
 def test_a_database_that_stays_busy_asks_to_try_again(
     settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(write_turns, "BUSY_SECONDS", 0.05)
     app = create_app(settings)
     held, done = threading.Event(), threading.Event()
 
