@@ -13,7 +13,7 @@ from core.schema.job import JobState, ResultReport
 from core.tracks import BASELINES, load_tracks
 from server.board.tables import BoardEntry, BoardTotals, Place
 from server.database import write_session
-from server.reports import store_result
+from server.results import store_result
 from server.tables import Experiment, Job, Run, SubmissionRow, utc_now
 from server.verdict.judge import Verdict
 from server.verdict.tables import JudgementRow
@@ -99,6 +99,7 @@ def _measure_baseline(board: Board) -> None:
     report = ResultReport(lease_token=token, result=board.result())
     with write_session(board.engine) as session:
         store_result(session, job_id, report, tracks, board.settings)
+    board.settle()
 
 
 class _Maker:

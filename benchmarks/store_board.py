@@ -24,7 +24,9 @@ from server.canary.schedule import claim
 from server.database import create_engine, upgrade, write_session
 from server.experiments import ensure_experiment
 from server.job_queue import enqueue
+from server.live.hub import Hub
 from server.settings import ServerSettings
+from server.settlement.settler import Settler
 from server.tables import Priority, Run
 from server.workers import register
 
@@ -96,6 +98,11 @@ class Board:
         data = self._tracks[TRACK].rules.expected_data
         assert data is not None
         return _result(data)
+
+    def settle(self) -> None:
+        """Draw what follows from all results that were stored, as a server does."""
+        settler = Settler(self.engine, Hub())
+        settler.settle(self._tracks, self.settings.queues_runs)
 
     def close(self) -> None:
         """Close its connections."""

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from core.schema.job import JobOffer, ResultReport
 from core.schema.result import RunResult
 from core.tracks import load_tracks
-from server import reports
+from server import results
 from server.canary.schedule import claim
 from server.database import create_engine, write_session
 from server.settings import ServerSettings
@@ -24,6 +24,8 @@ API = "/api/v1"
 HOST = "127.0.0.1"
 POINTS_PER_BATCH = 1000
 START_SECONDS = 120.0
+WARM_UP_JOBS = 3
+"""Jobs that each worker takes before the time begins."""
 
 Task = TypeVar("Task")
 _barrier: list[Barrier] = []
@@ -108,37 +110,70 @@ def cycle_in_threads(tasks: Sequence[QueueTask]) -> list[Work]:
 
 def _cycle(engine: Engine, barrier: Barrier, task: QueueTask) -> Work:
     tracks = load_tracks(task.settings.tracks_folder)
+
+    def take() -> JobOffer | None:
+        with write_session(engine) as session:
+            return claim(session, task.worker_id, tracks, task.settings)
+
+    def finish(offer: JobOffer, result: RunResult) -> None:
+        report = _report(offer, result)
+        with write_session(engine) as session:
+            results.store_result(session, offer.job_id, report, tracks, task.settings)
+
+    return _take_all(take, finish, barrier, task.result)
+
+
+def _take_all(
+    take: Callable[[], JobOffer | None],
+    finish: Callable[[JobOffer, RunResult], None],
+    barrier: Barrier,
+    result: RunResult | None,
+) -> Work:
+    """Take jobs until there are none. The first are not timed: statements are compiled by them."""
     done: list[str] = []
+
+    def take_one() -> bool:
+        offer = take()
+        if offer is not None:
+            done.append(offer.job_id)
+            if result is not None:
+                finish(offer, result)
+        return offer is not None
+
+    for _ in range(WARM_UP_JOBS):
+        take_one()
     barrier.wait(START_SECONDS)
     began = time.time()
-    while True:
-        with write_session(engine) as session:
-            offer = claim(session, task.worker_id, tracks, task.settings)
-        if offer is None:
-            break
-        done.append(offer.job_id)
-        if task.result is not None:
-            with write_session(engine) as session:
-                report = _report(offer, task.result)
-                reports.store_result(session, offer.job_id, report, tracks, task.settings)
+    while take_one():
+        pass
     return Work(began, time.time(), tuple(done))
 
 
 def cycle_over_http(task: QueueTask) -> Work:
     """Claim jobs, and report their results, through the API."""
     connection = HTTPConnection(HOST, task.settings.port, timeout=60)
-    done: list[str] = []
-    _barrier[0].wait(START_SECONDS)
-    began = time.time()
-    while content := _post(connection, f"{API}/workers/{task.worker_id}/claim", b""):
-        offer = JobOffer.model_validate_json(content)
-        done.append(offer.job_id)
-        if task.result is not None:
-            body = _report(offer, task.result).model_dump_json().encode()
-            _post(connection, f"{API}/jobs/{offer.job_id}/result", body)
+
+    def take() -> JobOffer | None:
+        content = _post(connection, f"{API}/workers/{task.worker_id}/claim", b"")
+        return JobOffer.model_validate_json(content) if content else None
+
+    def finish(offer: JobOffer, result: RunResult) -> None:
+        body = _report(offer, result).model_dump_json().encode()
+        _post(connection, f"{API}/jobs/{offer.job_id}/result", body)
+
+    work = _take_all(take, finish, _barrier[0], task.result)
+    connection.close()
+    return work
+
+
+def read_board(port: int) -> float:
+    """Read a list, which waits for what follows from all results; when it came."""
+    connection = HTTPConnection(HOST, port, timeout=60)
+    connection.request("GET", f"{API}/queue")
+    connection.getresponse().read()
     ended = time.time()
     connection.close()
-    return Work(began, ended, tuple(done))
+    return ended
 
 
 def _report(offer: JobOffer, result: RunResult) -> ResultReport:

@@ -62,6 +62,7 @@ from server.routes import (
 )
 from server.security_headers import SecurityHeaders, security_headers
 from server.settings import ServerSettings
+from server.settlement.settler import Settler
 from server.sign_in.forgery import refuse_forgery
 from server.sign_in.setup import SignIn, set_up_sign_in
 from server.static_files import CompressedFiles
@@ -70,6 +71,7 @@ from server.trust.standing import settle_standings
 
 API = "/api/v1"
 REAPER_SECONDS = 5.0
+SETTLE_SECONDS = 5.0
 SWEEP_SECONDS = 10.0
 CURVE_SECONDS = 10.0
 
@@ -118,6 +120,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.state.tracks = served
     app.state.engine = engine
     app.state.hub = Hub()
+    app.state.settler = Settler(engine, app.state.hub)
     app.state.checkpoints = IncomingCheckpoints(store, settings.checkpoint_bytes)
     app.state.rate_limits = RateLimits(settings)
     app.state.sign_in = set_up_sign_in(settings)
@@ -126,14 +129,15 @@ def create_app(settings: ServerSettings) -> FastAPI:
         _keep_pages(app, settings)
     checked = [Depends(limit_rate), Depends(refuse_forgery)]
     api = APIRouter(prefix=API)
+    # What workers send comes first, since routes are tried in order.
     for routes in (
+        jobs,
+        workers,
         submissions,
         check,
         runs,
         board_files,
         tracks,
-        workers,
-        jobs,
         checkpoints,
         ledger,
         memory,
@@ -179,9 +183,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sweeper.start()
     keeper = CurveKeeper(engine, CURVE_SECONDS)
     keeper.start()
+    await app.state.settler.start(SETTLE_SECONDS, app.state.tracks, settings.queues_runs)
     try:
         yield
     finally:
+        await app.state.settler.stop()
         await keeper.stop()
         await sweeper.stop()
         await reaper.stop()

@@ -13,7 +13,8 @@ from core.schema.problem import Problem
 from core.schema.track import Track
 from core.tracks import BaselineRun, load_baseline_results
 from server.experiments import ensure_experiment
-from server.reports import put_result
+from server.ledger.entries import add_entries, take_turn
+from server.measured import Measured
 from server.tables import Experiment, Run, RunPurpose, SubmissionRow
 from server.verdict.judging import judge_anew
 
@@ -96,5 +97,10 @@ def _add(
             "finished_at": datetime.combine(measured.measured_at, time.min, UTC),
         }
     )
-    put_result(session, run, experiment, measured.result, tracks)
+    track = tracks[experiment.track]
+    taken = Measured.of(measured.result)
+    columns = taken.columns(run.purpose, experiment.track, experiment.track_version, track)
+    run.sqlmodel_update(columns)
+    session.add(run)
+    add_entries(session, take_turn(session), [taken.news(run.id, columns)])
     return run

@@ -1,6 +1,6 @@
 """The order in which jobs are claimed; everything that shows or follows it asks here."""
 
-from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy import ColumnElement, literal_column, tuple_
 from sqlmodel import Session, col, select
 
 from core.schema.job import JobState
@@ -10,6 +10,9 @@ JOB = table_of(Job)
 CLAIM_ORDER = (JOB.c.priority, JOB.c.author_gpu_minutes, JOB.c.position, JOB.c.id)
 """By priority; then those first whose authors used fewest GPU-minutes; then as they came. The
 index `ix_job_claim_order` has it."""
+IS_QUEUED = JOB.c.state == literal_column(f"'{JobState.QUEUED.value}'")
+"""Whether a job waits. With a parameter for the state, SQLite would plan a statement anew each time
+that it is sent, to see whether an index of queued jobs alone serves for this value."""
 
 Place = tuple[int, int, int, str]
 """A job's values of these columns."""

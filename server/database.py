@@ -87,7 +87,11 @@ def write(engine: Engine, work: Callable[[Session], Answer]) -> Answer:
 
 
 def get_session(request: Request) -> Iterator[Session]:
-    """FastAPI dependency: a session to read with, for the length of one request."""
+    """FastAPI dependency: a session to read with, for the length of one request.
+
+    What was reported before the request is settled in what it sees.
+    """
+    request.app.state.settler.wait()
     with read_session(request.app.state.engine) as session:
         yield session
 

@@ -15,6 +15,7 @@ from server.artifacts.incoming import IncomingCheckpoints
 from server.database import get_session
 from server.live.hub import Hub
 from server.settings import ServerSettings
+from server.settlement.settler import Settler
 
 
 async def get_settings(request: Request) -> ServerSettings:
@@ -47,10 +48,17 @@ async def get_hub(request: Request) -> Hub:
     return hub
 
 
+async def get_settler(request: Request) -> Settler:
+    """Who settles the results that a route has stored."""
+    settler: Settler = request.app.state.settler
+    return settler
+
+
 ReadSession = Annotated[Session, Depends(get_session)]
 Settings = Annotated[ServerSettings, Depends(get_settings)]
 Tracks = Annotated[Mapping[str, Track], Depends(get_tracks)]
 Database = Annotated[Engine, Depends(get_engine)]
 Changes = Annotated[Hub, Depends(get_hub)]
+Settlement = Annotated[Settler, Depends(get_settler)]
 Checkpoints = Annotated[IncomingCheckpoints, Depends(get_checkpoints)]
 PageNumber = Annotated[int, Query(ge=1, le=100_000, description="Page of a list, from 1.")]

@@ -1,7 +1,6 @@
 """Experiments as rows: their configs, and the first submission of each."""
 
 import json
-from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -20,17 +19,12 @@ def first_of_experiment(session: Session, experiment_hash: str) -> SubmissionRow
 
 
 def stored_config(experiment: Experiment) -> ExperimentConfig:
-    """The config of a row."""
-    return read_config(experiment.config)
-
-
-def read_config(stored: dict[str, Any]) -> ExperimentConfig:
-    """A config as the database keeps it.
+    """The config of a row.
 
     Raises:
         ValidationError: an earlier version accepted it, and this one cannot read it.
     """
-    return ExperimentConfig.model_validate_json(json.dumps(stored))
+    return ExperimentConfig.model_validate_json(json.dumps(experiment.config))
 
 
 def ensure_experiment(

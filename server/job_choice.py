@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, false, func, or_, select, true
+from sqlalchemy import Select, Text, and_, bindparam, case, cast, false, func, or_, select, true
 from sqlmodel import Session
 
-from core.schema.job import JobState
 from core.schema.track import Track, TrackRules
 from server.canary.frozen import frozen_tracks
-from server.claim_order import CLAIM_ORDER
+from server.claim_order import CLAIM_ORDER, IS_QUEUED
 from server.tables import Experiment, Job, Run, table_of
 from server.worker_data import newest_key
 
@@ -39,7 +39,8 @@ class Choice(NamedTuple):
     track: str
     track_version: int
     seed: int
-    config: dict[str, Any]
+    config: str
+    """As JSON."""
 
 
 WORKER_ID = bindparam("worker_id", type_=JOB.c.worker_id.type)
@@ -57,30 +58,9 @@ HAS_DATA = or_(
 FITS = and_(
     IS_ALLOWED,
     HAS_DATA,
-    JOB.c.track.in_(bindparam("priced", expanding=True)),
     JOB.c.memory_bytes <= bindparam("memory_bytes"),
     or_(JOB.c.needs_cuda.is_(False), bindparam("has_cuda", type_=JOB.c.needs_cuda.type)),
     or_(JOB.c.only_trusted.is_(False), bindparam("is_trusted", type_=JOB.c.only_trusted.type)),
-)
-FIRST_FIT = (
-    select(
-        JOB.c.id,
-        JOB.c.run_id,
-        JOB.c.attempt,
-        JOB.c.only_worker_id,
-        JOB.c.track,
-        JOB.c.track_version,
-        RUN.c.seed,
-        EXPERIMENT.c.config,
-    )
-    .join_from(JOB, RUN, RUN.c.id == JOB.c.run_id)
-    .join(EXPERIMENT, EXPERIMENT.c.hash == RUN.c.experiment_hash)
-    # The `case` keeps PostgreSQL in the queue's order. From the conditions themselves it may expect
-    # that next to nothing fits, and then it reads all that waits and sorts it.
-    .where(JOB.c.state == JobState.QUEUED, case((FITS, true()), else_=false()))
-    .order_by(*CLAIM_ORDER)
-    .limit(1)
-    .with_for_update(skip_locked=True, of=JOB)
 )
 ANY_MEMORY = 2**63 - 1
 """What a worker that does not know its memory is taken to have, in bytes."""
@@ -96,14 +76,39 @@ def choose(session: Session, worker: Claimant, tracks: Mapping[str, Track]) -> C
     priced = [name for name, track in tracks.items() if _can_price(track.rules, worker.device)]
     asked = {
         "worker_id": worker.id,
-        "priced": priced,
         "memory_bytes": worker.memory_bytes or ANY_MEMORY,
         "has_cuda": worker.has_cuda,
         "is_trusted": worker.is_trusted,
     }
     session.flush()
-    found = session.connection().execute(FIRST_FIT, asked).one_or_none()
+    found = session.connection().execute(_first_fit(tuple(priced)), asked).one_or_none()
     return None if found is None else Choice(*found)
+
+
+@cache
+def _first_fit(priced: tuple[str, ...]) -> Select[Any]:
+    """The first queued job of some tracks that fits; compiled once, as a list of values is not."""
+    fits = and_(or_(false(), *(JOB.c.track == name for name in priced)), FITS)
+    return (
+        select(
+            JOB.c.id,
+            JOB.c.run_id,
+            JOB.c.attempt,
+            JOB.c.only_worker_id,
+            JOB.c.track,
+            JOB.c.track_version,
+            RUN.c.seed,
+            cast(EXPERIMENT.c.config, Text),
+        )
+        .join_from(JOB, RUN, RUN.c.id == JOB.c.run_id)
+        .join(EXPERIMENT, EXPERIMENT.c.hash == RUN.c.experiment_hash)
+        # The `case` keeps PostgreSQL in the queue's order. From the conditions themselves it may
+        # expect that next to nothing fits, and then it reads all that waits and sorts it.
+        .where(IS_QUEUED, case((fits, true()), else_=false()))
+        .order_by(*CLAIM_ORDER)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=JOB)
+    )
 
 
 def _can_price(rules: TrackRules, device: str) -> bool:

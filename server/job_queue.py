@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, func, select
 
+from core.schema.experiment import ExperimentConfig
 from core.schema.job import JobOffer, JobState, RunSpec
 from core.schema.ledger import LedgerKind
 from core.schema.result import FailureKind
 from core.schema.track import Track
 from server.claim_order import stands_before
 from server.errors import AlreadyEnded, NotFound
-from server.experiments import read_config
 from server.identifiers import new_id, new_lease_token
 from server.job_choice import Choice
 from server.lease import close, enter_state, state_contents
@@ -27,7 +27,7 @@ from server.quota.shares import used_minutes
 from server.run_specs import run_spec
 from server.tables import Attempt, Experiment, Job, Priority, Run, table_of, utc_now
 
-ATTEMPT = table_of(Attempt)
+BEGUN_ATTEMPT = table_of(Attempt).insert()
 LEASED_JOB = update(table_of(Job)).where(table_of(Job).c.id == bindparam("leased_id"))
 
 logger = logging.getLogger(__name__)
@@ -105,18 +105,17 @@ def lease(
         return None
     token, attempt = lease_token or new_lease_token(), choice.attempt + 1
     now = utc_now()
-    begun = Attempt.model_validate(
-        {
-            "job_id": choice.job_id,
-            "number": attempt,
-            "worker_id": worker_id,
-            "lease_token": token,
-            "num_devices": spec.num_devices(visible_devices),
-            "started_at": now,
-        }
-    )
+    begun = {
+        "job_id": choice.job_id,
+        "number": attempt,
+        "worker_id": worker_id,
+        "lease_token": token,
+        "num_devices": spec.num_devices(visible_devices),
+        "started_at": now,
+        "message": "",
+    }
     connection = session.connection()
-    connection.execute(ATTEMPT.insert(), begun.model_dump())
+    connection.execute(BEGUN_ATTEMPT, begun)
     leased = {
         "leased_id": choice.job_id,
         "state": JobState.RUNNING,
@@ -168,7 +167,7 @@ def _run_spec(session: Session, choice: Choice, tracks: Mapping[str, Track]) -> 
             choice.run_id,
             choice.seed,
             choice.track_version,
-            read_config(choice.config),
+            ExperimentConfig.model_validate_json(choice.config),
             tracks[choice.track],
         )
     except ValidationError as error:

@@ -18,7 +18,7 @@ from core.schema.result import FailureKind
 from server.errors import LeaseLost, NotFound
 from server.lease_clock import lease_now
 from server.ledger.entries import record
-from server.quota.book import book_attempt
+from server.quota.book import Charged, Ended, book
 from server.quota.shares import used_minutes
 from server.tables import Attempt, AttemptOutcome, Job, Run, Worker, table_of, utc_now
 
@@ -30,8 +30,11 @@ ATTEMPT = table_of(Attempt)
 OUTCOME_OF_LEASE = select_columns(ATTEMPT.c.outcome).where(
     ATTEMPT.c.job_id == bindparam("job_id"), ATTEMPT.c.lease_token == bindparam("lease_token")
 )
-ENDED_ATTEMPT = update(ATTEMPT).where(
-    ATTEMPT.c.job_id == bindparam("ended_job"), ATTEMPT.c.number == bindparam("ended_number")
+ENDED_ATTEMPT = (
+    update(ATTEMPT)
+    .where(ATTEMPT.c.job_id == bindparam("ended_job"))
+    .where(ATTEMPT.c.number == bindparam("ended_number"))
+    .returning(ATTEMPT.c.started_at, ATTEMPT.c.num_devices)
 )
 SEEN_WORKER = update(table_of(Worker)).where(table_of(Worker).c.id == bindparam("worker_id"))
 
@@ -46,7 +49,7 @@ def lock_job(session: Session, job_id: str) -> Job:
     """
     job = session.exec(LOCKED_JOB, params={"job_id": job_id}).one_or_none()
     if job is None:
-        raise NotFound(f"there is no job {job_id!r}.")
+        raise no_job(job_id)
     return job
 
 
@@ -69,13 +72,23 @@ def renew(session: Session, job: Job, lease_token: str, lease_seconds: float) ->
         LeaseLost: the token is not the current lease's.
     """
     if job.state is not JobState.RUNNING or job.lease_token != lease_token:
-        raise LeaseLost(
-            f"job {job.id} is no longer yours: its lease ended, or it was cancelled or finished. "
-            "Stop this run; nothing of this report was stored."
-        )
+        raise lease_lost(job.id)
     job.lease_expires_at = lease_now() + timedelta(seconds=lease_seconds)
     seen = {"worker_id": job.worker_id, "last_seen_at": utc_now()}
     session.connection().execute(SEEN_WORKER, seen)
+
+
+def lease_lost(job_id: str) -> LeaseLost:
+    """What a worker is told whose lease is not the job's current one."""
+    return LeaseLost(
+        f"job {job_id} is no longer yours: its lease ended, or it was cancelled or finished. "
+        "Stop this run; nothing of this report was stored."
+    )
+
+
+def no_job(job_id: str) -> NotFound:
+    """What a worker is told whose job does not exist."""
+    return NotFound(f"there is no job {job_id!r}.")
 
 
 def hold_or_ended(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> Job:
@@ -103,7 +116,7 @@ def heartbeat(session: Session, job_id: str, report: Heartbeat, lease_seconds: f
 def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: float) -> None:
     """Queue an unfinished job again; it counts as nobody's fault. A repetition changes nothing."""
     job = lock_job(session, job_id)
-    if has_ended(session, job, lease_token, AttemptOutcome.RETURNED):
+    if has_ended(session, job_id, lease_token, AttemptOutcome.RETURNED):
         return
     renew(session, job, lease_token, lease_seconds)
     end_attempt(session, job, AttemptOutcome.RETURNED)
@@ -117,7 +130,7 @@ def give_back(session: Session, job_id: str, lease_token: str, lease_seconds: fl
 def fail(session: Session, job_id: str, report: FailureReport, lease_seconds: float) -> None:
     """End an attempt by a failure; the platform's are retried. A repetition changes nothing."""
     job = lock_job(session, job_id)
-    if has_ended(session, job, report.lease_token, AttemptOutcome.FAILURE):
+    if has_ended(session, job_id, report.lease_token, AttemptOutcome.FAILURE):
         return
     renew(session, job, report.lease_token, lease_seconds)
     end_attempt(session, job, AttemptOutcome.FAILURE, report.kind, report.message)
@@ -142,13 +155,12 @@ def retry_or_fail(session: Session, job: Job, kind: FailureKind, message: str) -
         _requeue(session, job)
 
 
-def has_ended(session: Session, job: Job, lease_token: str, outcome: AttemptOutcome) -> bool:
+def has_ended(session: Session, job_id: str, lease_token: str, outcome: AttemptOutcome) -> bool:
     """Whether this lease's attempt ended in this way, so that a report repeats an earlier one.
 
-    Args:
-        job: locked, so that no other report ends it meanwhile.
+    The caller has locked the job, so that no other report ends it meanwhile.
     """
-    lease = {"job_id": job.id, "lease_token": lease_token}
+    lease = {"job_id": job_id, "lease_token": lease_token}
     ended = session.connection().execute(OUTCOME_OF_LEASE, lease).scalar_one_or_none()
     return ended is outcome
 
@@ -159,19 +171,31 @@ def end_attempt(
     outcome: AttemptOutcome,
     failure: FailureKind | None = None,
     message: str = "",
+) -> None:
+    """Note how the job's present attempt ended without a result, and charge it."""
+    ended = Ended(utc_now(), outcome, failure, message)
+    end_and_charge(session, job.id, job.attempt, ended, job.charged_to)
+
+
+def end_and_charge(
+    session: Session,
+    job_id: str,
+    number: int,
+    ended: Ended,
+    author: str,
     num_devices: int | None = None,
 ) -> None:
-    """Note how the job's present attempt ended, and charge it.
+    """Note how an attempt ended, and charge it to its author; to nobody if that is empty.
 
     Args:
         num_devices: GPUs that its result tells of; None for those that it was claimed with.
     """
-    ended = {"outcome": outcome, "failure": failure, "message": message, "ended_at": utc_now()}
-    which = {"ended_job": job.id, "ended_number": job.attempt}
-    session.connection().execute(ENDED_ATTEMPT, {**which, **ended})
-    if job.charged_to:
-        attempt = session.get_one(Attempt, (job.id, job.attempt), populate_existing=True)
-        book_attempt(session, job, attempt, num_devices or attempt.num_devices)
+    which = {"ended_job": job_id, "ended_number": number}
+    noted = session.connection().execute(ENDED_ATTEMPT, {**which, **ended._asdict()})
+    began_at, claimed_devices = noted.one()
+    if author:
+        used = num_devices or claimed_devices
+        book(session, Charged(author, job_id, number, ended.ended_at - began_at, used), ended)
 
 
 def close(

@@ -1,7 +1,8 @@
 """Answers that need every row of a table, kept until the ledger has grown.
 
 Whatever a page counts leaves an entry in the ledger: submissions, jobs, results, verdicts, records,
-withdrawals. So an answer is true as long as the ledger's last entry is the same.
+withdrawals. So an answer is true as long as the ledger's last entry is the same, once what follows
+from the results before it has been drawn.
 """
 
 import logging
@@ -11,15 +12,19 @@ from threading import Lock, Thread
 from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Pool
+from sqlalchemy import Engine, Pool, exists, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from server.database import read_session
 from server.ledger.tables import LedgerHead
+from server.settlement.tables import UnsettledResult
+from server.tables import table_of
 
 Answer = TypeVar("Answer")
 Work = Callable[[Session], Answer]
+
+HEAD, NOTE = table_of(LedgerHead), table_of(UnsettledResult)
 
 MAX_SECONDS = 60.0
 """How long an answer is kept at most: results that are held back leave no entry."""
@@ -34,10 +39,17 @@ up to this age."""
 logger = logging.getLogger(__name__)
 
 
-class _Kept(NamedTuple):
-    answer: Any
+class _State(NamedTuple):
+    """What an answer was read from."""
+
     length: int
     """Of the ledger."""
+    is_settled: bool
+
+
+class _Kept(NamedTuple):
+    answer: Any
+    state: _State
     since: float
     rests_until: float
 
@@ -51,13 +63,13 @@ class _Place:
         self.renewal: Thread | None = None
 
     def work_out(self, session: Session, work: Work[Answer]) -> _Kept:
-        length = _ledger_length(session)
+        state = _state_of(session)
         began = time.monotonic()
         answer = work(session)
         ended = time.monotonic()
         took = ended - began
         rest = REST * took if took > SLOW_SECONDS else 0.0
-        self.kept = _Kept(answer, length, ended, ended + rest)
+        self.kept = _Kept(answer, state, ended, ended + rest)
         return self.kept
 
     def renew_beside(self, engine: Engine, work: Work[Answer]) -> None:
@@ -75,6 +87,8 @@ class _Place:
             logger.warning("an answer could not be renewed", exc_info=True)
 
 
+STATE = select(HEAD.c.sequence, ~exists(select(NOTE.c.run_id)).label("is_settled"))
+
 _places: WeakKeyDictionary[Pool, dict[Hashable, _Place]] = WeakKeyDictionary()
 _places_lock = Lock()
 
@@ -88,33 +102,33 @@ def kept(session: Session, name: Hashable, work: Work[Answer]) -> Answer:
     Args:
         work: reads in the session that it is given, which may be another one.
     """
-    length = _ledger_length(session)
+    state = _state_of(session)
     place = _place_of(session, name)
     with place.lock:
         known = place.kept
-        if known is None or _is_due(known, length):
+        if known is None or _is_due(known, state):
             known = place.work_out(session, work)
-        elif not _is_fresh(known, length):
+        elif not _is_fresh(known, state):
             place.renew_beside(session.get_bind().engine, work)
     return cast(Answer, known.answer)
 
 
-def _ledger_length(session: Session) -> int:
-    return session.exec(select(LedgerHead.sequence)).one()
+def _state_of(session: Session) -> _State:
+    return _State(*session.connection().execute(STATE).one())
 
 
-def _is_due(known: _Kept, length: int) -> bool:
+def _is_due(known: _Kept, state: _State) -> bool:
     """Whether a reader has to wait for another answer."""
     is_slow = known.rests_until > known.since
     age = time.monotonic() - known.since
-    return not _is_fresh(known, length) and (not is_slow or age > MAX_STALE_SECONDS)
+    return not _is_fresh(known, state) and (not is_slow or age > MAX_STALE_SECONDS)
 
 
-def _is_fresh(known: _Kept, length: int) -> bool:
+def _is_fresh(known: _Kept, state: _State) -> bool:
     now = time.monotonic()
     if now < known.rests_until:
         return True
-    return known.length == length and now - known.since < MAX_SECONDS
+    return known.state == state and now - known.since < MAX_SECONDS
 
 
 def _place_of(session: Session, name: Hashable) -> _Place:

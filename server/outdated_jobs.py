@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, exists, false, literal_column, or_
+from sqlalchemy import ColumnElement, exists, false, or_
 from sqlmodel import Session, col, select, tuple_
 
 from core.schema.job import JobState
 from core.schema.result import FailureKind
 from core.schema.track import Track
+from server.claim_order import IS_QUEUED
 from server.lease import close
 from server.tables import Experiment, Job, Run, table_of
 
@@ -23,14 +24,12 @@ def any_outdated(present: Iterable[tuple[str, int]]) -> ColumnElement[bool]:
     Args:
         present: each track that is served, with its version.
     """
-    # A value would not tell the database that the jobs which wait have an index of their own, and
-    # `!=` would read all of a track's instead of the two ends of a range.
-    waits = JOB.c.state == literal_column(f"'{JobState.QUEUED.value}'")
+    # `!=` would read all of a track's jobs instead of the two ends of a range.
     versions = JOB.c.track_version
     return or_(
         false(),
         *(
-            exists().where(waits, JOB.c.track == track, is_other)
+            exists().where(IS_QUEUED, JOB.c.track == track, is_other)
             for track, version in present
             for is_other in (versions < version, versions > version)
         ),

@@ -7,7 +7,8 @@ that all before it is still the same.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, Field, JsonValue
@@ -51,10 +52,14 @@ class LedgerEntry(Message):
 
     def expected_hash(self) -> str:
         """The hash that the contents have."""
-        told = self.model_dump(mode="json", exclude={"hash", "recorded_at"})
-        # A database may write a moment otherwise than JSON does.
-        told["recorded_at"] = self.recorded_at.timestamp()
-        return digest(told)
+        return entry_hash(
+            self.sequence,
+            self.recorded_at,
+            self.kind,
+            self.subject,
+            self.contents,
+            self.previous_hash,
+        )
 
 
 class LedgerPage(Message):
@@ -66,6 +71,28 @@ class LedgerPage(Message):
     """Hash of the ledger's last entry."""
     length: int
     """Entries that the ledger has."""
+
+
+def entry_hash(
+    sequence: int,
+    recorded_at: datetime,
+    kind: LedgerKind,
+    subject: str,
+    contents: Mapping[str, JsonValue],
+    previous_hash: str,
+) -> str:
+    """The hash of an entry."""
+    return digest(
+        {
+            "sequence": sequence,
+            # A database may write a moment otherwise than JSON does.
+            "recorded_at": recorded_at.timestamp(),
+            "kind": kind.value,
+            "subject": subject,
+            "contents": dict(contents),
+            "previous_hash": previous_hash,
+        }
+    )
 
 
 def digest(value: JsonValue) -> str:

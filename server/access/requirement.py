@@ -3,10 +3,11 @@
 Whoever is signed in with a browser is a caller with the scope `submit`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
@@ -34,12 +35,15 @@ NOT_VALID = (
 )
 
 
-def find_sender(request: Request, database: Database) -> Caller | None:
-    """Who sent a request, by the token in its header or its browser's session; None without one."""
+async def find_sender(request: Request, database: Database) -> Caller | None:
+    """Who sent a request, by the token in its header or its browser's session; None without one.
+
+    Only a token takes another thread: it is looked up in the database.
+    """
     if session := find_session(request):
         return Caller(f"github:{session.author}", session.author, Scope.SUBMIT)
     secret = _secret_of(request)
-    return find_caller(database, secret) if secret else None
+    return await run_in_threadpool(find_caller, database, secret) if secret else None
 
 
 def _secret_of(request: Request) -> str:
@@ -48,14 +52,14 @@ def _secret_of(request: Request) -> str:
     return secret if kind.lower() == "bearer" else ""
 
 
-def requires(scope: Scope) -> Callable[..., Caller]:
+def requires(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     """A dependency that lets nobody pass without a token of a scope.
 
     An open server lets everybody pass, except to the tokens themselves: who made one then would
     keep it when the server asks for tokens later.
     """
 
-    def check(
+    async def check(
         request: Request,
         sender: Annotated[Caller | None, Depends(find_sender)],
         settings: Settings,

@@ -68,9 +68,10 @@ def with_checkpoint(session: Session, offer: JobOffer, worker_id: str) -> JobOff
     Only the same code on the same model of device goes on to the result that it would have had.
     """
     row = session.get(CheckpointRow, offer.job_id) if offer.attempt > 1 else None
+    if row is None:
+        return offer
     worker = session.get_one(Worker, worker_id)
-    made_on = (row.device, row.code_commit) if row is not None else None
-    if row is None or made_on != (worker.device, worker.code_commit):
+    if (row.device, row.code_commit) != (worker.device, worker.code_commit):
         return offer
     return offer.model_copy(update={"checkpoint": _stored(row)})
 

@@ -1,58 +1,74 @@
 """Writing an experiment's entry on a board anew, after anything that it shows has changed.
 
-Every writer that changes what a board shows calls this in its own transaction, so that a reader
-never sees a board that lags behind.
+Every writer that changes what a board shows calls this in its own transaction; results do when they
+are settled.
 """
 
-import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
+from sqlalchemy import Connection, and_, bindparam, delete
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select, update
 
-from core.schema.overrides import Change, differences
-from core.schema.result import Verification
 from core.schema.track import Track
+from server.board.entry_rows import (
+    IDENTITIES,
+    MEASURED,
+    EntryRows,
+    MeasuredRow,
+    is_verified,
+    newest_end,
+)
 from server.board.tables import BoardEntry, BoardTotals, Place
-from server.board_keys import baseline_hash
-from server.experiments import stored_config
-from server.pooling import MeasuredRun, PooledResult, pool
-from server.run_labels import PROJECT, Label, known_labels
-from server.tables import Experiment, Run, RunPurpose
-from server.verdict.records import is_withdrawn, stored_judgement
+from server.tables import Experiment, Run, table_of
 from server.verdict.tables import JudgementRow
 
-MAX_CHANGES = 3
-"""Changed settings that a row names; the submission's page names all."""
-MAX_NAME = 160
+ENTRIES_AT_A_TIME = 500
+"""Databases bound the values that a statement may name."""
+
+ENTRY = table_of(BoardEntry)
+OF_ENTRIES = and_(
+    ENTRY.c.comparability_key == bindparam("key"), ENTRY.c.experiment_hash.in_(IDENTITIES)
+)
+COUNTED = select_columns(
+    ENTRY.c.experiment_hash, ENTRY.c.place, ENTRY.c.num_results, ENTRY.c.num_verified
+).where(OF_ENTRIES)
+GONE = delete(ENTRY).where(OF_ENTRIES)
+NEW = ENTRY.insert()
+CHANGED = (
+    update(ENTRY)
+    .where(ENTRY.c.comparability_key == bindparam("changed_key"))
+    .where(ENTRY.c.experiment_hash == bindparam("changed_hash"))
+)
 
 
-@dataclass(frozen=True)
-class _Counted:
+class _Counted(NamedTuple):
     """What an entry adds to its board's totals."""
 
-    is_listed: bool = False
-    is_ranked: bool = False
-    is_baseline: bool = False
+    place: Place = Place.UNLISTED
     num_results: int = 0
     num_verified: int = 0
 
     @classmethod
-    def of(cls, entry: BoardEntry | None) -> "_Counted":
-        if entry is None:
-            return cls()
-        place = entry.place
-        return cls(
-            is_listed=place is not Place.UNLISTED,
-            is_ranked=place is Place.RANKED,
-            is_baseline=place is Place.BASELINE,
-            num_results=entry.num_results,
-            num_verified=entry.num_verified,
-        )
+    def of(cls, row: Mapping[str, Any] | None) -> Self:
+        """What an entry that is written anew adds."""
+        return cls() if row is None else cls(*(row[name] for name in cls._fields))
+
+    @property
+    def is_listed(self) -> bool:
+        return self.place is not Place.UNLISTED
+
+    @property
+    def is_ranked(self) -> bool:
+        return self.place is Place.RANKED
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.place is Place.BASELINE
 
 
 def refresh_entries(session: Session, track: Track, key: str, experiments: Iterable[str]) -> None:
@@ -68,21 +84,36 @@ def refresh_entries(session: Session, track: Track, key: str, experiments: Itera
     session.flush()
     totals = _totals(session, track, key, identities[0])
     totals.revision += 1
-    labels = {baseline_hash(track): PROJECT} | known_labels(session, identities)
-    for identity in identities:
-        entry = session.get(BoardEntry, (key, identity))
-        before = _Counted.of(entry)
-        runs = _runs(session, key, identity)
-        if runs:
-            entry = _write(session, track, key, identity, runs, labels, totals.revision)
-        elif entry is not None:
-            session.delete(entry)
-            entry = None
-        _count(totals, before, _Counted.of(entry), runs)
+    for start in range(0, len(identities), ENTRIES_AT_A_TIME):
+        some = identities[start : start + ENTRIES_AT_A_TIME]
+        _refresh_some(session, track, totals, some)
     totals.first_trusted_at = _first_trusted(session, key)
     totals.version = uuid.uuid4().hex
     session.add(totals)
     session.flush()
+
+
+def _refresh_some(
+    session: Session, track: Track, totals: BoardTotals, identities: Sequence[str]
+) -> None:
+    key, connection = totals.comparability_key, session.connection()
+    asked = {"key": key, "identities": identities}
+    before = {row.experiment_hash: _Counted(*row[1:]) for row in connection.execute(COUNTED, asked)}
+    runs: dict[str, list[MeasuredRow]] = {identity: [] for identity in identities}
+    for identity, *measured in connection.execute(MEASURED, asked):
+        runs[identity].append(MeasuredRow(*measured))
+    writer = EntryRows(session, track, key, [identity for identity in identities if runs[identity]])
+    rows = {
+        identity: {**writer.row(identity, same), "revision": totals.revision}
+        for identity, same in runs.items()
+        if same
+    }
+    _put(connection, rows, before.keys(), key)
+    if gone := before.keys() - rows.keys():
+        connection.execute(GONE, {"key": key, "identities": sorted(gone)})
+    for identity, same in runs.items():
+        now = _Counted.of(rows.get(identity))
+        _count(totals, before.get(identity, _Counted()), now, same)
 
 
 def refresh_experiment(session: Session, track: Track, identity: str) -> None:
@@ -114,7 +145,7 @@ def refresh_verdicts(
     if experiments is not None:
         entries = entries.where(col(BoardEntry.experiment_hash).in_(experiments))
     entries = entries.values(verdict=verdict, revision=revision)
-    session.exec(entries.execution_options(synchronize_session="fetch"))
+    session.exec(entries.execution_options(synchronize_session=False))
 
 
 def fill_boards(session: Session, tracks: Iterable[Track]) -> int:
@@ -150,110 +181,24 @@ def _totals(session: Session, track: Track, key: str, identity: str) -> BoardTot
     return totals
 
 
-def _runs(session: Session, key: str, identity: str) -> Sequence[Run]:
-    """All runs with a result, in the order of seeds."""
-    query = select(Run).where(Run.experiment_hash == identity, Run.comparability_key == key)
-    query = query.where(col(Run.result).is_not(None)).order_by(col(Run.seed), col(Run.id))
-    return session.exec(query).all()
-
-
-def _write(
-    session: Session,
-    track: Track,
-    key: str,
-    identity: str,
-    runs: Sequence[Run],
-    labels: dict[str, Label],
-    revision: int,
-) -> BoardEntry:
-    is_baseline = identity == baseline_hash(track)
-    counting = [run for run in runs if not run.held_reason]
-    if is_baseline:
-        # Nothing is judged against what nobody verified.
-        counting = [run for run in counting if _is_verified(run)]
-    result = pool([MeasuredRun.of(run) for run in counting]) if counting else None
-    experiment = session.get_one(Experiment, identity)
-    changes = differences(track.base, stored_config(experiment))
-    judgement = stored_judgement(session, identity, key)
-    label = labels.get(identity) or Label(submission_id=None, name=identity[:12], author="project")
-    values = {
-        "place": _place(session, track, identity, runs, result),
-        **label.model_dump(),
-        "name": label.name[:MAX_NAME],
-        "name_key": label.name[:MAX_NAME].casefold(),
-        "changes": [change.model_dump(mode="json") for change in changes[:MAX_CHANGES]],
-        "num_changes": len(changes),
-        "search_text": search_text(label, changes),
-        "verdict": judgement.verdict if judgement else None,
-        "num_results": len(runs),
-        "num_verified": sum(_is_verified(run) for run in runs),
-        "verified": all(_is_verified(run) for run in counting),
-        "first_trusted_at": _first_end(runs, Verification.TRUSTED),
-        "newest_at": _newest(runs),
-        "revision": revision,
-        **_measured(result),
-    }
-    row = BoardEntry.model_validate(
-        {"comparability_key": key, "experiment_hash": identity, **values}
-    )
-    return session.merge(row)
-
-
-def _place(
-    session: Session,
-    track: Track,
-    identity: str,
-    runs: Sequence[Run],
-    result: PooledResult | None,
-) -> Place:
-    if result is None or all(run.purpose is RunPurpose.ABLATION for run in runs):
-        return Place.UNLISTED
-    if identity == baseline_hash(track):
-        return Place.BASELINE
-    return Place.WITHDRAWN if is_withdrawn(session, identity) else Place.RANKED
-
-
-def _measured(result: PooledResult | None) -> dict[str, Any]:
-    """The pooled figures, and those of them that a board is sorted by."""
-    if result is None:
-        return {"result": None, "num_seeds": 0}
-    scores = {task.name: task.acc_norm for task in result.tasks}
-    columns = {
-        "val_loss",
-        "val_accuracy",
-        "val_bpb",
-        "tokens_per_second",
-        "relative_speed",
-        "peak_memory_bytes",
-        "cost_usd",
-        "num_seeds",
-    }
-    return {
-        "result": result.model_dump(mode="json"),
-        **result.model_dump(include=columns),
-        **scores,
-    }
-
-
-def search_text(label: Label, changes: Sequence[Change]) -> str:
-    """What a search looks through: the label, and a line for each changed setting."""
-    lines = [f"{label.name} {label.author}"]
-    lines += [setting_line(change.path, json.dumps(change.after)) for change in changes]
-    return "\n" + "\n".join(lines).lower() + "\n"
-
-
-def setting_line(path: str, value: str) -> str:
-    """How a changed setting stands in the text, with its value as JSON."""
-    return f"{path}={value}"
-
-
-def _is_verified(run: Run) -> bool:
-    return run.verification is not Verification.UNVERIFIED
-
-
-def _first_end(runs: Sequence[Run], verification: Verification) -> datetime | None:
-    ends = [run.finished_at for run in runs if run.verification is verification]
-    return min(filter(None, ends), default=None)
+def _put(
+    connection: Connection, rows: Mapping[str, dict[str, Any]], known: AbstractSet[str], key: str
+) -> None:
+    """Change the entries that are there, and add the others."""
+    new = [
+        {"comparability_key": key, "experiment_hash": identity, **row}
+        for identity, row in rows.items()
+        if identity not in known
+    ]
+    changed = [
+        {"changed_key": key, "changed_hash": identity, **row}
+        for identity, row in rows.items()
+        if identity in known
+    ]
+    if new:
+        connection.execute(NEW, new)
+    if changed:
+        connection.execute(CHANGED, changed)
 
 
 def _first_trusted(session: Session, key: str) -> datetime | None:
@@ -264,20 +209,18 @@ def _first_trusted(session: Session, key: str) -> datetime | None:
     return session.exec(trusted.order_by(col(BoardEntry.first_trusted_at)).limit(1)).first()
 
 
-def _newest(runs: Sequence[Run]) -> datetime | None:
-    return max((run.finished_at for run in runs if run.finished_at), default=None)
-
-
-def _count(totals: BoardTotals, before: _Counted, after: _Counted, runs: Sequence[Run]) -> None:
+def _count(
+    totals: BoardTotals, before: _Counted, after: _Counted, runs: Sequence[MeasuredRow]
+) -> None:
     """Take an entry's change into the totals of its board."""
     totals.num_listed += after.is_listed - before.is_listed
     totals.num_ranked += after.is_ranked - before.is_ranked
     totals.num_results += after.num_results - before.num_results
     totals.num_verified += after.num_verified - before.num_verified
-    newest = _newest(runs)
+    newest = newest_end(runs)
     totals.latest_at = max(filter(None, (totals.latest_at, newest)), default=None)
     if before.is_baseline or after.is_baseline:
-        verified = [run for run in runs if _is_verified(run)] if after.is_baseline else []
+        verified = [run for run in runs if is_verified(run)] if after.is_baseline else []
         totals.num_baseline_results = len(verified)
-        totals.latest_baseline_at = _newest(verified)
+        totals.latest_baseline_at = newest_end(verified)
     totals.note = max(totals.note, *(run.note for run in runs), "")

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col
 
 from core.schema.base import Message
-from server.board.entries import setting_line
+from server.board.entry_rows import setting_line
 from server.board.standings import Standing
 from server.board.tables import BoardEntry
 from server.verdict.judge import Verdict

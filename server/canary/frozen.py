@@ -14,6 +14,18 @@ STANDING = select(WorkerFreeze).where(
     WorkerFreeze.worker_id == bindparam("worker_id"), col(WorkerFreeze.thawed_at).is_(None)
 )
 
+REASON = select_columns(FREEZE.c.reason).where(
+    FREEZE.c.worker_id == bindparam("worker_id"),
+    FREEZE.c.track == bindparam("track"),
+    FREEZE.c.thawed_at.is_(None),
+)
+
+
+def freeze_reason(session: Session, worker_id: str, track: str) -> str:
+    """Why a worker is frozen on a track at present; empty if it is not."""
+    asked = {"worker_id": worker_id, "track": track}
+    return session.connection().execute(REASON, asked).scalars().first() or ""
+
 
 def frozen_tracks(worker_id: ColumnElement[str]) -> Select[tuple[str]]:
     """The tracks on which a worker is frozen, for use in another statement."""

@@ -5,25 +5,11 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from core.schema.ledger import LedgerKind
 from core.schema.result import RunResult
 from core.schema.track import Track
-from server.canary.frozen import standing_freeze
 from server.canary.setup import setup_of
-from server.ledger.entries import record
 from server.tables import Experiment, Job, Run, RunPurpose
 from server.verdict.judging import judge_anew
-
-
-def hold_if_frozen(session: Session, run: Run, job: Job) -> None:
-    """Hold a new result of a worker that is frozen on its track."""
-    freeze = standing_freeze(session, job.worker_id, job.track) if job.worker_id else None
-    if freeze is not None:
-        run.held_reason = freeze.reason
-        session.add(run)
-        session.flush()
-        contents = {"state": "held", "track": freeze.track, "reason": freeze.reason}
-        record(session, LedgerKind.WORKER, freeze.worker_id, {**contents, "runs": [run.id]})
 
 
 def hold_results(

@@ -17,6 +17,7 @@ from server.ledger import tables as ledger_tables  # noqa: F401
 from server.memory import tables as memory_tables  # noqa: F401
 from server.quota import tables as quota_tables  # noqa: F401
 from server.settings import ServerSettings
+from server.settlement import tables as settlement_tables  # noqa: F401
 from server.sign_in import tables as sign_in_tables  # noqa: F401
 from server.verdict import tables as verdict_tables  # noqa: F401
 

@@ -5,6 +5,7 @@ was charged and, as charges age, every few seconds: the rows that it locks are p
 claims, so that it must be short, and it waits for none that a claim has locked.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import update
@@ -27,8 +28,12 @@ def used_minutes(session: Session, author: str, now: datetime) -> int:
 
 def refresh_payer(session: Session, job_id: str, now: datetime) -> None:
     """Bring the queued jobs of whoever pays for a job up to date."""
-    author = session.exec(select(Job.charged_to).where(Job.id == job_id)).one()
-    if author:
+    refresh_authors(session, session.exec(select(Job.charged_to).where(Job.id == job_id)), now)
+
+
+def refresh_authors(session: Session, authors: Iterable[str], now: datetime) -> None:
+    """Bring the queued jobs of some authors up to date; an empty name is nobody."""
+    for author in sorted(set(authors) - {""}):
         _refresh(session, author, used_minutes(session, author, now))
 
 

@@ -12,13 +12,21 @@ from core.schema.job import (
     MetricBatch,
     ResultReport,
 )
-from server import lease, reports
+from server import lease, reports, results
 from server.access.requirement import Reporter
 from server.access.worker_tokens import require_lease_holder
 from server.database import write_session
-from server.dependencies import Changes, Database, PageNumber, ReadSession, Settings, Tracks
+from server.dependencies import (
+    Changes,
+    Database,
+    PageNumber,
+    ReadSession,
+    Settings,
+    Settlement,
+    Tracks,
+)
 from server.error_answers import documented, guarded
-from server.live.topics import job_topics, run_topic
+from server.live.topics import QUEUE, job_topics, run_topic, track_topic
 from server.queue_listing import Queue, list_queue
 from server.quota.shares import refresh_payer
 from server.tables import Job, utc_now
@@ -95,15 +103,15 @@ def add_result(
     database: Database,
     settings: Settings,
     tracks: Tracks,
+    settlement: Settlement,
     changes: Changes,
 ) -> None:
     """End a run with its result; the same again changes nothing."""
     with write_session(database) as session:
         require_lease_holder(session, caller, job_id, report.lease_token)
-        reports.store_result(session, job_id, report, tracks, settings)
-        topics = job_topics(session, job_id)
-    _refresh_share(database, job_id)
-    changes.tell(topics)
+        job = results.store_result(session, job_id, report, tracks, settings)
+    settlement.settle(tracks, settings.queues_runs)
+    changes.tell((QUEUE, track_topic(job.track), run_topic(job.run_id)))
 
 
 @router.post("/jobs/{job_id}/failure", status_code=204, responses=REPORT_ERRORS)

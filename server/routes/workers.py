@@ -99,7 +99,7 @@ def claim(
     changes: Changes,
     key: ClaimKey = None,
     poll: WorkerPoll | None = None,
-) -> JobOffer | Response:
+) -> Response:
     """Lease the first queued job that fits the worker, or a canary that is due before it.
 
     The same key again gives the same lease, or 409 if it has ended. What the worker tells of its
@@ -119,9 +119,10 @@ def claim(
         has_news = workers.keep_telemetry(session, worker_id, told.telemetry)
         if offer is not None:
             offer = with_checkpoint(session, offer, worker_id)
-    if offer is not None:
-        changes.tell(offer_topics(offer))
-        return offer
-    if has_news:
-        changes.tell([QUEUE], of_boards=False)
-    return Response(status_code=204)
+    if offer is None:
+        if has_news:
+            changes.tell([QUEUE], of_boards=False)
+        return Response(status_code=204)
+    changes.tell(offer_topics(offer))
+    # It was validated when it was made; FastAPI would do so again, and in another thread.
+    return Response(offer.model_dump_json(), media_type="application/json")

@@ -4,7 +4,7 @@ Each run is compared for itself with those of trusted workers, by the noise of t
 mean over several, or a noise that they had a share in, could hide a made-up one among them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from statistics import fmean
 from typing import NamedTuple
@@ -29,13 +29,6 @@ class Finding(NamedTuple):
 
     verification: Verification
     held_reason: str
-
-
-def first_verification(session: Session, job: Job) -> Verification:
-    """That of a result that has just come."""
-    # A column, because a maintainer may have marked the worker since its row was read.
-    trusted = session.exec(select(Worker.is_trusted).where(Worker.id == job.worker_id)).one()
-    return Verification.TRUSTED if trusted else Verification.UNVERIFIED
 
 
 def settle_verification(
@@ -71,13 +64,15 @@ def settle_verification(
     return changed
 
 
-def unverified_experiments(session: Session, key: str) -> set[str]:
-    """Experiments with a counted run that no trusted worker has verified."""
+def unverified_experiments(session: Session, key: str, among: Collection[str] | None) -> set[str]:
+    """Experiments with a counted run that no trusted worker has verified, among some or all."""
     query = select(Run.experiment_hash).where(
         Run.comparability_key == key,
         Run.verification == Verification.UNVERIFIED,
         Run.held_reason == "",
     )
+    if among is not None:
+        query = query.where(col(Run.experiment_hash).in_(among))
     return set(session.exec(query.distinct()))
 
 

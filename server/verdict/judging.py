@@ -1,7 +1,6 @@
-"""Taking verdicts when a result arrives, and queueing the runs that would settle them.
+"""Taking verdicts after results have come, and queueing the runs that would settle them.
 
-Everything happens in the transaction that stores the result. A result of the baseline judges the
-whole board anew, any other result its own experiment.
+A result of the baseline judges the whole board anew, any other result its own experiment.
 """
 
 import logging
@@ -38,12 +37,12 @@ from server.verdict.judge import MIN_BASELINE_RUNS, Judgement, Verdict, judge, j
 from server.verdict.noise import Noise
 from server.verdict.records import (
     counted_mean,
-    is_withdrawn,
     settle_record,
     standing_record,
-    stored_judgement,
+    stored_judgements,
+    withdrawn_among,
 )
-from server.verdict.rerun_outcomes import settle_reruns
+from server.verdict.rerun_outcomes import any_open_reruns, settle_reruns
 from server.verdict.tables import JudgementRow, RecordRow
 
 MAX_ROUNDS = 2
@@ -52,27 +51,10 @@ board asks for no more. Whoever submits the baseline still adds to it."""
 MAX_FRUITLESS = 4
 """Runs of an experiment for a verdict that may fail, or end on other data than the board's, before
 no more are queued."""
+MAX_NAMED = 500
+"""Experiments that a statement names; where there are more, it asks about all."""
 
 logger = logging.getLogger(__name__)
-
-
-def judge_result(
-    session: Session, run: Run, tracks: Mapping[str, Track], queues_runs: bool
-) -> None:
-    """Take in a new result.
-
-    Args:
-        run: with its result.
-        queues_runs: whether runs that would settle something are queued.
-    """
-    experiment = session.get_one(Experiment, run.experiment_hash)
-    track, key = tracks.get(experiment.track), run.comparability_key
-    if track is None or key is None:
-        return
-    if experiment.track_version != track.rules.version:
-        refresh_entries(session, track, key, {experiment.hash})
-    else:
-        judge_anew(session, track, key, {experiment.hash}, queues_runs)
 
 
 def make_up_for(session: Session, job: Job, tracks: Mapping[str, Track], queues_runs: bool) -> None:
@@ -112,7 +94,7 @@ def judge_anew(
         judge_board(session, track, key, queues_runs)
     else:
         listed = listed_experiments(session, key, changed)
-        losses = {other: experiment_losses(session, other, key) for other in listed}
+        losses = losses_by_experiment(session, key, listed)
         _Board(session, track, key).judge_all(listed, losses, queues_runs)
         refresh_verdicts(session, key, changed)
     if standing is not None and standing.lost_at is not None:
@@ -144,34 +126,37 @@ class _Board:
         """The noise, for which the whole board is read, once it is asked for."""
         return board_noise(self._session, self._key)
 
-    @cached_property
-    def _unverified(self) -> set[str]:
-        """Experiments with a run that counts and that nobody verified."""
-        return unverified_experiments(self._session, self._key)
-
     def judge_all(
         self, experiments: AbstractSet[str], losses: Mapping[str, list[float]], queues_runs: bool
     ) -> None:
         """Judge some experiments in the order of their losses, so that the best one is the record,
         whoever came first."""
-        others = experiments - {self.baseline_hash}
-        for other in sorted(others, key=lambda other: counted_mean(losses.get(other, []))):
-            experiment = self._session.get_one(Experiment, other)
-            self.judge(experiment, losses.get(other, []), queues_runs)
+        others = sorted(
+            experiments - {self.baseline_hash},
+            key=lambda other: counted_mean(losses.get(other, [])),
+        )
+        among = others if len(others) <= MAX_NAMED else None
+        self._unverified = unverified_experiments(self._session, self._key, among)
+        self._withdrawn = withdrawn_among(self._session, among)
+        self._judgements = stored_judgements(self._session, self._key, among)
+        self._has_reruns = any_open_reruns(self._session, self._key)
+        for other in others:
+            self.judge(other, losses.get(other, []), queues_runs)
 
-    def judge(self, experiment: Experiment, losses: list[float], queues_runs: bool) -> None:
+    def judge(self, experiment_hash: str, losses: list[float], queues_runs: bool) -> None:
         """Judge an experiment, and queue the runs that it deserves."""
         standing = standing_record(self._session, self._key)
-        judgement, against_record = self._judge(experiment.hash, losses, standing)
+        judgement, against_record = self._judge(experiment_hash, losses, standing)
         if judgement is not None:
-            self._store(experiment.hash, judgement)
-            settle_reruns(self._session, experiment.hash, self._key, judgement)
+            self._store(experiment_hash, judgement)
+            if self._has_reruns:
+                settle_reruns(self._session, experiment_hash, self._key, judgement)
         else:
-            self._drop(experiment.hash)
-        is_verified = experiment.hash not in self._unverified
+            self._drop(experiment_hash)
+        is_verified = experiment_hash not in self._unverified
         settle_record(
             self._session,
-            experiment.hash,
+            experiment_hash,
             self._key,
             losses,
             judgement,
@@ -179,20 +164,33 @@ class _Board:
             against_record,
             is_verified=is_verified,
         )
-        if not queues_runs or is_withdrawn(self._session, experiment.hash):
-            return
+        if queues_runs and experiment_hash not in self._withdrawn:
+            self._settle_by_runs(
+                experiment_hash, losses, judgement, against_record, is_verified=is_verified
+            )
+
+    def _settle_by_runs(
+        self,
+        experiment_hash: str,
+        losses: list[float],
+        judgement: Judgement | None,
+        against_record: Judgement | None,
+        *,
+        is_verified: bool,
+    ) -> None:
+        """Queue the runs that would settle what is open."""
         # What no trusted worker has seen yet is not worth more seeds before one has.
         if not is_verified and has_trusted_worker(self._session):
-            self._confirm(experiment)
+            self._confirm(experiment_hash)
             return
-        if self._num_fruitless(experiment.hash, RunPurpose.VERDICT) < MAX_FRUITLESS:
-            wanted = wanted_runs(judgement, against_record)
-            self._queue(experiment, wanted - len(losses), RunPurpose.VERDICT)
+        missing = wanted_runs(judgement, against_record) - len(losses)
+        if missing > 0 and self._may_queue(experiment_hash, RunPurpose.VERDICT):
+            self._queue(self._experiment(experiment_hash), missing, RunPurpose.VERDICT)
         # Not after a single run, which is confirmed first.
         num_runs = judgement.num_runs if judgement is not None else 0
         better = judgement is not None and judgement.verdict is Verdict.BETTER
         if better and is_verified and num_runs > TRIAGE_RUNS:
-            ablate(self._session, self._track, experiment)
+            ablate(self._session, self._track, self._experiment(experiment_hash))
 
     def _judge(
         self, experiment_hash: str, losses: list[float], standing: RecordRow | None
@@ -219,13 +217,20 @@ class _Board:
         baseline = ensure_experiment(self._session, self.baseline_hash, track, track.base)
         self._queue(baseline, min(missing, allowed), RunPurpose.BASELINE)
 
-    def _confirm(self, experiment: Experiment) -> None:
+    def _confirm(self, experiment_hash: str) -> None:
         """Have a trusted worker measure what another one did, once."""
-        if is_being_confirmed(self._session, experiment.hash, self._key):
+        if is_being_confirmed(self._session, experiment_hash, self._key):
             return
         purpose = RunPurpose.CONFIRMATION
-        if self._num_fruitless(experiment.hash, purpose) < MAX_FRUITLESS:
-            self._queue_one(experiment, purpose, only_trusted=True)
+        if self._may_queue(experiment_hash, purpose):
+            self._queue_one(self._experiment(experiment_hash), purpose, only_trusted=True)
+
+    def _experiment(self, experiment_hash: str) -> Experiment:
+        return self._session.get_one(Experiment, experiment_hash)
+
+    def _may_queue(self, experiment_hash: str, purpose: RunPurpose) -> bool:
+        """Whether not too many runs of an experiment were in vain."""
+        return self._num_fruitless(experiment_hash, purpose) < MAX_FRUITLESS
 
     def _num_fruitless(self, experiment_hash: str, purpose: RunPurpose) -> int:
         """Runs that this board waited for, and that ended without a result for it."""
@@ -256,7 +261,7 @@ class _Board:
 
     def _drop(self, experiment_hash: str) -> None:
         """Take back a judgement whose runs, or the baseline's, no longer count."""
-        row = stored_judgement(self._session, experiment_hash, self._key)
+        row = self._judgements.get(experiment_hash)
         if row is not None:
             self._session.delete(row)
             self._session.flush()
@@ -266,7 +271,7 @@ class _Board:
     def _store(self, experiment_hash: str, judgement: Judgement) -> None:
         """Keep the judgement; the ledger tells of each that is new or says anything else."""
         values = judgement.model_dump(exclude={"confidence", "next_look"}, mode="json")
-        row = stored_judgement(self._session, experiment_hash, self._key)
+        row = self._judgements.get(experiment_hash)
         before = row.verdict if row is not None else None
         changed = row is None or values != row.model_dump(include=set(values))
         if row is None:

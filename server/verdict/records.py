@@ -1,10 +1,11 @@
 """The record of a board: the experiment that was better than the record before it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import fmean
+from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import BindParameter, bindparam
 from sqlmodel import Session, col, select
 
 from core.schema.ledger import LedgerKind
@@ -21,6 +22,18 @@ STANDING = (
     .order_by(col(RecordRow.id).desc())
     .limit(1)
 )
+
+
+def _submissions(experiments: BindParameter[str] | None) -> Any:
+    """Each submission's experiment, with the submission's id if it was withdrawn."""
+    named = named_experiments(experiments)
+    return select(named.c.experiment_hash, Withdrawal.submission_id).outerjoin(
+        Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id
+    )
+
+
+SUBMISSIONS_AMONG = _submissions(bindparam("experiments", expanding=True))
+"""Built once, since that takes longer than to send it."""
 
 
 def standing_record(session: Session, key: str) -> RecordRow | None:
@@ -105,14 +118,32 @@ def lose_record(session: Session, row: RecordRow, reason: str) -> None:
 
 def is_withdrawn(session: Session, experiment_hash: str) -> bool:
     """Whether every submission of an experiment, or rebased onto it, was withdrawn."""
-    named = named_experiments([experiment_hash])
-    submissions = select(named.c.submission_id, Withdrawal.submission_id).outerjoin(
-        Withdrawal, col(Withdrawal.submission_id) == named.c.submission_id
-    )
-    taken_back = [withdrawal is not None for _, withdrawal in session.exec(submissions)]
-    return bool(taken_back) and all(taken_back)
+    return experiment_hash in withdrawn_among(session, [experiment_hash])
+
+
+def withdrawn_among(session: Session, experiments: Sequence[str] | None) -> set[str]:
+    """The experiments of which that is so, among some or all."""
+    if experiments is None:
+        submissions = session.exec(_submissions(None))
+    else:
+        submissions = session.exec(SUBMISSIONS_AMONG, params={"experiments": experiments})
+    taken_back: dict[str, bool] = {}
+    for experiment_hash, withdrawal in submissions:
+        is_so = taken_back.get(experiment_hash, True)
+        taken_back[experiment_hash] = is_so and withdrawal is not None
+    return {experiment_hash for experiment_hash, is_so in taken_back.items() if is_so}
 
 
 def stored_judgement(session: Session, experiment_hash: str, key: str) -> JudgementRow | None:
     """The judgement of an experiment under a key, if it has one."""
     return session.get(JudgementRow, (experiment_hash, key))
+
+
+def stored_judgements(
+    session: Session, key: str, experiments: Collection[str] | None
+) -> dict[str, JudgementRow]:
+    """The judgements of a board by experiment, of some experiments or of all."""
+    query = select(JudgementRow).where(JudgementRow.comparability_key == key)
+    if experiments is not None:
+        query = query.where(col(JudgementRow.experiment_hash).in_(experiments))
+    return {row.experiment_hash: row for row in session.exec(query)}

@@ -50,6 +50,12 @@ def note_rerun(
     session.flush()
 
 
+def any_open_reruns(session: Session, key: str) -> bool:
+    """Whether a board has reruns of which it is not known yet what came out."""
+    query = select(RerunRow.id).where(_is_of(key), col(RerunRow.verdict_after).is_(None))
+    return session.exec(query.limit(1)).first() is not None
+
+
 def settle_reruns(session: Session, experiment_hash: str, key: str, judgement: Judgement) -> None:
     """Keep what came out of the reruns that have reached their number of runs."""
     query = select(RerunRow).where(

@@ -5,12 +5,15 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
+from starlette.testclient import TestClient
 
 from core.schema.ledger import LedgerKind
 from server import memo
 from server.database import write_session
 from server.ledger.entries import record
 from server.memo import kept
+from server.settlement.tables import UnsettledResult
+from tests.server.factories import submit_and_finish
 
 
 @pytest.fixture
@@ -27,6 +30,23 @@ def test_an_answer_is_kept_until_the_ledger_grows(engine: Engine, answers: Itera
     with write_session(engine) as session:
         record(session, LedgerKind.VERDICT, "x", {})
     assert [ask(), ask()] == [3, 3]
+
+
+def test_an_answer_from_before_a_result_is_settled_is_worked_out_anew(
+    client: TestClient, engine: Engine, answers: Iterator[int]
+) -> None:
+    def ask() -> int:
+        with Session(engine) as session:
+            return kept(session, "one", lambda: next(answers))
+
+    run_id = submit_and_finish(client).run_id
+    note = UnsettledResult.model_validate({"run_id": run_id})
+    with write_session(engine) as session:
+        session.add(note)
+    assert [ask(), ask()] == [1, 1]
+    with write_session(engine) as session:
+        session.delete(session.get_one(UnsettledResult, run_id))
+    assert [ask(), ask()] == [2, 2]
 
 
 def test_an_answer_is_kept_for_a_minute_at_most(

@@ -1,18 +1,13 @@
 import threading
 
-import pytest
-from fastapi import FastAPI
-from sqlalchemy import Engine
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
-from core.schema.job import JobState
 from core.schema.result import FailureKind
-from server.tables import Job, LogPiece, Metric, Run
+from server.tables import LogPiece, Metric
 from tests.server.factories import (
     API,
     claim_one,
-    data_identity,
     points,
     run_result,
     send_failure,
@@ -20,20 +15,7 @@ from tests.server.factories import (
     send_points,
     send_result,
     submit,
-    submit_and_finish,
 )
-from tests.server.statements import sent_statements
-
-
-def test_a_result_sends_no_more_statements_however_long_the_board_is(
-    client: TestClient, engine: Engine
-) -> None:
-    for number in range(3):
-        submit(client, f"n{number}", {"optimizer.muon.learning_rate": 0.011 + number / 100})
-        offer = claim_one(client)
-        with sent_statements(engine) as statements:
-            assert send_result(client, offer, run_result()).status_code == 204
-        assert len(statements) <= 45
 
 
 def test_metrics_sent_twice_are_stored_once(client: TestClient, session: Session) -> None:
@@ -152,116 +134,3 @@ def test_what_was_spooled_may_arrive_after_the_result(client: TestClient) -> Non
     assert send_points(client, offer, points((1,))).status_code == 204
     assert send_log(client, offer, "done\n").status_code == 204
     assert log(client, receipt.run_id) == "done\n"
-
-
-def test_a_result_is_stored_with_its_key_and_its_cost(client: TestClient, session: Session) -> None:
-    receipt = submit(client)
-    offer = claim_one(client)
-    result = run_result(1000, 2.5, train_seconds=84.0, compile_seconds=6.0)
-    assert send_result(client, offer, result).status_code == 204
-    run = session.get_one(Run, receipt.run_id)
-    assert run.result == result.model_dump(mode="json")
-    assert run.comparability_key == result.provenance.data.comparability_key("debug", 1)
-    assert run.val_loss == 2.5
-    # (6 s + 84 s) of a processor at 0.04 $/h; evaluation and data are not paid for.
-    assert run.cost_usd == pytest.approx(0.001)
-    status = client.get(f"{API}/runs/{receipt.run_id}").json()
-    assert status["state"] == "succeeded"
-    assert status["result"] == result.model_dump(mode="json")
-    assert status["cost_usd"] == pytest.approx(0.001)
-
-
-def test_every_device_of_a_run_is_paid_for(client: TestClient, session: Session) -> None:
-    receipt = submit(client)
-    result = run_result(1000, 2.5, train_seconds=84.0, compile_seconds=6.0)
-    four = result.provenance.model_copy(update={"num_devices": 4})
-    send_result(client, claim_one(client), result.model_copy(update={"provenance": four}))
-    # Four times 90 s at 0.04 $/h.
-    assert session.get_one(Run, receipt.run_id).cost_usd == pytest.approx(0.004)
-    assert "4 × cpu" in client.get(f"/submissions/{receipt.submission_id}").text
-
-
-def test_a_device_without_a_price_has_no_cost(client: TestClient, session: Session) -> None:
-    submit(client)
-    send_result(client, claim_one(client), run_result(device="Abacus 9000"))
-    assert session.exec(select(Run.cost_usd)).one() is None
-
-
-def test_a_result_sent_twice_is_stored_once(client: TestClient, session: Session) -> None:
-    submit(client)
-    offer = claim_one(client)
-    assert send_result(client, offer, run_result(val_loss=2.0)).status_code == 204
-    finished = session.exec(select(Run.finished_at)).one()
-    session.rollback()
-    assert send_result(client, offer, run_result(val_loss=1.0)).status_code == 204
-    row = session.exec(select(Run)).one()
-    assert (row.val_loss, row.finished_at) == (2.0, finished)
-
-
-def test_a_result_of_another_seed_is_refused(client: TestClient, session: Session) -> None:
-    submit(client)
-    offer = claim_one(client)
-    response = send_result(client, offer, run_result(seed=7))
-    assert response.status_code == 422
-    assert response.json()["kind"] == "invalid_report"
-    assert response.json()["problems"][0]["path"] == "result.seed"
-    assert session.exec(select(Job.state)).one() is JobState.RUNNING
-    assert send_result(client, offer, run_result(seed=1000)).status_code == 204
-
-
-def pin(app: FastAPI) -> None:
-    """Pin the data of the debug track to that of `factories.run_result`."""
-    track = app.state.tracks["debug"]
-    rules = track.rules.model_copy(update={"expected_data": data_identity()})
-    app.state.tracks = app.state.tracks | {"debug": track.model_copy(update={"rules": rules})}
-
-
-def test_other_data_than_the_tracks_is_refused(app: FastAPI, client: TestClient) -> None:
-    pin(app)
-    submit(client)
-    offer = claim_one(client)
-    assert offer.run.expected_data == data_identity()
-    result = run_result(offer.run.seed, validation="e")
-    answer = send_result(client, offer, result)
-    assert answer.status_code == 422
-    (problem,) = answer.json()["problems"]
-    assert problem["path"] == "result.provenance.data"
-    assert "validation text differ" in problem["message"]
-    assert send_result(client, offer, run_result(offer.run.seed)).status_code == 204
-    (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
-    assert key["data"] == "pinned"
-
-
-def test_a_mirrors_result_has_a_board_of_its_own(app: FastAPI, client: TestClient) -> None:
-    pin(app)
-    submit(client)
-    offer = claim_one(client)
-    result = run_result(offer.run.seed, validation="e")
-    provenance = result.provenance.model_copy(update={"is_mirror": True})
-    result = result.model_copy(update={"provenance": provenance})
-    assert send_result(client, offer, result).status_code == 204
-    (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
-    assert key["data"] == "other"
-    assert "Measured on other data" in client.get("/tracks/debug").text
-
-
-def test_data_that_nobody_pinned_is_a_proposal(client: TestClient) -> None:
-    submit_and_finish(client)
-    (key,) = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
-    assert key["data"] == "proposed"
-
-
-def test_the_tracks_own_data_is_shown_before_a_newer_mirror(
-    app: FastAPI, client: TestClient
-) -> None:
-    pin(app)
-    submit(client)
-    offer = claim_one(client)
-    send_result(client, offer, run_result(offer.run.seed))
-    submit(client)
-    offer = claim_one(client)
-    result = run_result(offer.run.seed, validation="e")
-    provenance = result.provenance.model_copy(update={"is_mirror": True})
-    send_result(client, offer, result.model_copy(update={"provenance": provenance}))
-    keys = client.get("/api/v1/tracks/debug/leaderboard").json()["keys"]
-    assert [key["data"] for key in keys] == ["pinned", "other"]

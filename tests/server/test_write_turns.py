@@ -50,7 +50,7 @@ def test_threads_write_one_after_the_other(engine: Engine) -> None:
     assert words(engine) == ["first", "second"]
 
 
-def test_a_writer_looks_again_at_once_when_another_process_has_written(
+def test_a_writer_looks_again_soon_when_another_process_has_written(
     engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A connection of its own is to SQLite as another process.
@@ -70,7 +70,7 @@ def test_a_writer_looks_again_at_once_when_another_process_has_written(
     other.close()
     assert words(engine) == ["first", "second"]
     assert len(pauses) == 3
-    assert max(pauses) <= 0.0005
+    assert max(pauses) <= 0.01
 
 
 def test_a_writer_gives_up_in_the_end(
