@@ -145,7 +145,7 @@ def refresh_verdicts(
     if experiments is not None:
         entries = entries.where(col(BoardEntry.experiment_hash).in_(experiments))
     entries = entries.values(verdict=verdict, revision=revision)
-    session.exec(entries.execution_options(synchronize_session=False))
+    session.exec(entries.execution_options(synchronize_session="fetch"))
 
 
 def fill_boards(session: Session, tracks: Iterable[Track]) -> int:

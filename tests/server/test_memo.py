@@ -37,7 +37,7 @@ def test_an_answer_from_before_a_result_is_settled_is_worked_out_anew(
 ) -> None:
     def ask() -> int:
         with Session(engine) as session:
-            return kept(session, "one", lambda: next(answers))
+            return kept(session, "one", lambda _: next(answers))
 
     run_id = submit_and_finish(client).run_id
     note = UnsettledResult.model_validate({"run_id": run_id})
