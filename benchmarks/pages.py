@@ -46,7 +46,7 @@ def main(
     times: Annotated[int, typer.Option(min=1, max=10_000, help="Requests a page, at most.")] = 100,
     connections: Annotated[int, typer.Option(min=1, max=500, help="To the server.")] = 50,
     seconds: Annotated[float, typer.Option(min=0.1, max=600.0, help="Of load.")] = 10.0,
-    workers: Annotated[int, typer.Option(min=0, max=16, help="Workers that report.")] = 4,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Workers that report.")] = 20,
 ) -> None:
     """Fill a board and measure its pages."""
     logging.disable(logging.INFO)

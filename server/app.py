@@ -183,11 +183,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sweeper.start()
     keeper = CurveKeeper(engine, CURVE_SECONDS)
     keeper.start()
-    await app.state.settler.start(SETTLE_SECONDS, app.state.tracks, settings.queues_runs)
+    settler: Settler = app.state.settler
+    settling = await settler.start(SETTLE_SECONDS, app.state.tracks, settings.queues_runs)
     try:
         yield
     finally:
-        await app.state.settler.stop()
+        await settling.stop()
         await keeper.stop()
         await sweeper.stop()
         await reaper.stop()

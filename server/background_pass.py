@@ -23,6 +23,11 @@ class BackgroundPass:
         """Whether there will be another pass."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a pass that has much left should leave it."""
+        return self._stopping.is_set()
+
     def start(self, on_end: Callable[[BaseException | None], None]) -> None:
         """Begin, in the running event loop.
 

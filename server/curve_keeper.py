@@ -1,8 +1,6 @@
 """The background task that keeps the curves of long runs condensed."""
 
-import asyncio
 import logging
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from core.schema.job import JobState
+from server.background_pass import BackgroundPass
 from server.claim_order import JOB
 from server.database import read_session, write_session
 from server.kept_curves import KEPT, METRIC, keep_curves
@@ -33,20 +32,16 @@ class CurveKeeper:
 
     def __init__(self, engine: Engine, interval_seconds: float) -> None:
         self._engine = engine
-        self._interval_seconds = interval_seconds
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._passes = BackgroundPass("curve keeper", interval_seconds, self._pass)
         self._ended_after = datetime.fromtimestamp(0, tz=utc_now().tzinfo)
 
     def start(self) -> None:
         """Begin, in the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="curve keeper")
+        self._passes.start(_log_end)
 
     async def stop(self) -> None:
         """End, and wait until a pass under way is done."""
-        self._stopping.set()
-        if self._task is not None:
-            await self._task
+        await self._passes.stop()
 
     def keep(self) -> bool:
         """Bring up to date what goes on, and what ended: at first all of it, later since then.
@@ -59,7 +54,7 @@ class CurveKeeper:
             behind = _runs_behind(session, self._ended_after)
         for run_id in behind[:RUNS_PER_PASS]:
             has_more = True
-            while has_more and not self._stopping.is_set():
+            while has_more and not self._passes.is_stopping:
                 with write_session(self._engine) as session:
                     has_more = keep_curves(session, run_id, MAX_POINTS)
         has_left = len(behind) > RUNS_PER_PASS
@@ -67,17 +62,16 @@ class CurveKeeper:
             self._ended_after = now - MARGIN
         return has_left
 
-    async def _run(self) -> None:
-        while not await self._stops_within(self._interval_seconds):
-            try:
-                await asyncio.to_thread(self.keep)
-            except SQLAlchemyError as error:
-                logger.error("curves were not kept; trying again: %s", error)
+    def _pass(self) -> None:
+        try:
+            self.keep()
+        except SQLAlchemyError as error:
+            logger.error("curves were not kept; trying again: %s", error)
 
-    async def _stops_within(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        return self._stopping.is_set()
+
+def _log_end(error: BaseException | None) -> None:
+    if error is not None:
+        logger.critical("the curve keeper died: long curves are read whole", exc_info=error)
 
 
 def _runs_behind(session: Session, ended_after: datetime) -> list[str]:

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from threading import Condition
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from core.schema.track import Track
+from server.background_pass import BackgroundPass
 from server.database import read_session, write_session
 from server.live.hub import Hub
 from server.live.topics import QUEUE, run_topic, track_topic
@@ -44,8 +45,6 @@ class Settler:
         self._rests_until = 0.0
         self._in_work: list[str] = []
         self._given_up: set[str] = set()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     def settle(self, tracks: Mapping[str, Track], queues_runs: bool) -> None:
         """Settle all results that were committed before the call, or leave them to a pass to come.
@@ -84,32 +83,22 @@ class Settler:
 
     async def start(
         self, interval_seconds: float, tracks: Mapping[str, Track], queues_runs: bool
-    ) -> None:
-        """Settle what was left, and look again from time to time, in the running event loop."""
-        await self._look(tracks, queues_runs)
-        looking = self._run(interval_seconds, tracks, queues_runs)
-        self._task = asyncio.create_task(looking, name="settler")
+    ) -> BackgroundPass:
+        """Settle what was left, and look again from time to time, in the running event loop.
 
-    async def stop(self) -> None:
-        """End, and wait until a pass under way is done."""
-        self._stopping.set()
-        if self._task is not None:
-            await self._task
+        Returns:
+            What looks; whoever started it stops it.
+        """
+        await asyncio.to_thread(self._look, tracks, queues_runs)
+        look = partial(self._look, tracks, queues_runs)
+        passes = BackgroundPass("settler", interval_seconds, look)
+        passes.start(_log_end)
+        return passes
 
-    async def _run(
-        self, interval_seconds: float, tracks: Mapping[str, Track], queues_runs: bool
-    ) -> None:
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), interval_seconds)
-            if self._stopping.is_set():
-                return
-            await self._look(tracks, queues_runs)
-
-    async def _look(self, tracks: Mapping[str, Track], queues_runs: bool) -> None:
+    def _look(self, tracks: Mapping[str, Track], queues_runs: bool) -> None:
         try:
-            if await asyncio.to_thread(self._is_needed):
-                await asyncio.to_thread(self.settle, tracks, queues_runs)
+            if self._is_needed():
+                self.settle(tracks, queues_runs)
         except OperationalError as error:
             logger.error("no results were looked for; trying again later", exc_info=error)
 
@@ -150,6 +139,11 @@ class Settler:
         if results:
             self._hub.tell(_topics(results))
         return len(results)
+
+
+def _log_end(error: BaseException | None) -> None:
+    if error is not None:
+        logger.critical("the settler died: results wait for the next report", exc_info=error)
 
 
 def _topics(settled: Sequence[Unsettled]) -> set[str]:

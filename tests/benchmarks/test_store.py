@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,8 @@ from benchmarks.store import (
     Figure,
     measure_claims,
     measure_commits,
-    measure_cycles,
+    measure_cycles_in_store,
+    measure_cycles_over_http,
     measure_metrics,
 )
 from benchmarks.store_board import Board
@@ -18,9 +20,10 @@ def board(tmp_path: Path) -> Board:
     return Board(f"sqlite:///{tmp_path}/board.sqlite")
 
 
-def check(figure: Figure) -> None:
-    assert figure.is_whole
-    assert figure.per_second > 0
+def check(measured: Iterable[Figure], count: int = 1) -> None:
+    figures = list(measured)
+    assert len(figures) == count
+    assert all(figure.is_whole and figure.per_second > 0 for figure in figures)
 
 
 def test_every_commit_is_there(board: Board) -> None:
@@ -35,9 +38,12 @@ def test_three_workers_get_every_job_once(board: Board) -> None:
     check(measure_claims(board, 3, 12))
 
 
-@pytest.mark.parametrize("over_http", [False, True])
-def test_every_job_ends_with_its_result(board: Board, over_http: bool) -> None:
-    check(measure_cycles(board, 2, 6, over_http=over_http))
+def test_every_job_ends_with_its_result_and_is_settled(board: Board) -> None:
+    check(measure_cycles_in_store(board, 2, 6), 2)
+
+
+def test_every_job_ends_with_its_result_over_http(board: Board) -> None:
+    check(measure_cycles_over_http(board, 2, 6))
 
 
 def test_a_rate_counts_from_the_first_start_to_the_last_end() -> None:
