@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.page_style import PAGE_STYLE_SOURCE
+
 HEADERS: Mapping[str, str] = {
-    # No script, style or image from anywhere else, and none inside a page.
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    # No script, style or image from anywhere else, and none inside a page but the one style.
+    "Content-Security-Policy": "default-src 'self'; "
+    f"style-src 'self' {PAGE_STYLE_SOURCE}; "
+    "base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'; object-src 'none'",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "same-origin",

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from server import formatting
+from server.page_style import PAGE_STYLE
 from server.pages.head import PLAIN, Head
 from server.pages.page import NOBODY, Page, Viewer
 
@@ -73,6 +74,7 @@ def environment() -> Environment:
     )
     environment.filters.update(FILTERS)
     environment.globals["static"] = static_url
+    environment.globals["page_style"] = PAGE_STYLE
     return environment
 
 
