@@ -26,8 +26,8 @@ import torch
 from core.data.loader import RowLoader
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import Phase
+from core.schema.metric_point import MetricPoint
 from core.schema.overrides import resolve
-from core.schema.result import MetricPoint
 from core.schema.track import Sharding
 from core.tracks import load_tracks
 from core.train.clock import Clock

@@ -6,7 +6,7 @@ hardly any processor, checkpoints included.
 
 import time
 
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from runner import execute
 from runner.runs.reporter import FileReporter
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, SQLModel
 
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from server.tables import Metric
 
 TABLE = SQLModel.metadata.tables[str(Metric.__tablename__)]

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
 from core.schema.job import JobState, RunSpec, RunStatus
-from core.schema.result import MetricPoint, RunResult
+from core.schema.metric_point import MetricPoint
+from core.schema.result import RunResult
 from core.schema.track import Track
 from server.errors import NotFound
 from server.experiments import stored_config

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from core.schema.job import JobOffer, RunSpec
+from core.schema.metric_point import MetricPoint
 from core.schema.overrides import differences
-from core.schema.result import Anchor, MetricPoint, Provenance, RunResult, TaskScore, Timing
+from core.schema.result import Anchor, Provenance, RunResult, TaskScore, Timing
 from core.schema.right_bits import pack_right
 
 STEPS, STEP_TOKENS = 250, 1024

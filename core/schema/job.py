@@ -9,9 +9,10 @@ from core.schema.base import MAX_COUNT, Message
 from core.schema.checkpoint import StoredCheckpoint
 from core.schema.experiment import ExperimentConfig
 from core.schema.forecast import Forecast
+from core.schema.metric_point import MetricPoint
 from core.schema.problem import Problem
 from core.schema.quota import QuotaStatus
-from core.schema.result import DataIdentity, FailureKind, MetricPoint, RunResult, Verification
+from core.schema.result import DataIdentity, FailureKind, RunResult, Verification
 from core.schema.telemetry import Telemetry
 from core.schema.track import Budget, Sharding
 

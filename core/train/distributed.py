@@ -21,8 +21,8 @@ from torch import Tensor
 from core.errors import InvalidInput
 from core.eval.log_likelihood import Scorer
 from core.schema.job import Phase
+from core.schema.metric_point import MetricPoint
 from core.schema.problem import Problem
-from core.schema.result import MetricPoint
 from core.schema.track import Sharding
 from core.schema.training_config import TrainingConfig
 from core.train.reporter import Reporter

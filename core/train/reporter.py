@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from core.schema.job import Phase
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 
 
 class Reporter(Protocol):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from core.errors import Diverged
+from core.schema.metric_point import MetricPoint
 from core.schema.optimizer_config import OptimizerConfig
-from core.schema.result import MetricPoint
 from core.train.expert_load import expert_load
 from core.training_plan import StepShape
 

@@ -24,7 +24,7 @@ from core.model.transformer import Transformer
 from core.optim.schedule import learning_rate_factor
 from core.schema.experiment import ExperimentConfig
 from core.schema.job import Phase
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from core.train.checkpoint import Checkpoint
 from core.train.clock import Clock
 from core.train.distributed import ALONE, Processes, check_batches

@@ -43,8 +43,9 @@ from core.schema.job import (
     WorkerRegistration,
 )
 from core.schema.ledger import LedgerPage
+from core.schema.metric_point import EXPERT_LOAD, MetricPoint
 from core.schema.quota import QuotaStatus
-from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint, RunResult
+from core.schema.result import FailureKind, RunResult
 from core.schema.submission import RerunReceipt, RerunRequest, WithdrawalRequest
 from core.schema.telemetry import Telemetry, WorkerPoll
 from runner.api.answers import LedgerCheck

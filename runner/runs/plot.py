@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 
 SIZE_INCHES = (8.0, 4.5)
 EXPERT_CURVES = {

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from core.schema.job import Phase
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from runner.runs.run_folder import Progress, RunFolder
 from runner.stopping import StopRequest
 from runner.terminal.display import Display, RunView

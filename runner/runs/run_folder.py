@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from core.schema.base import Message
 from core.schema.job import Phase, RunSpec
-from core.schema.result import Anchor, FailureKind, MetricPoint, RunResult
+from core.schema.metric_point import MetricPoint
+from core.schema.result import Anchor, FailureKind, RunResult
 from core.train.environment import RunEnvironment
 from runner.errors import DamagedFolder, FolderInUse, NotFound, OtherRun
 

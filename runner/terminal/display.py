@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from core.schema.job import Phase
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 
 LINE_SECONDS = 5.0
 WORDS = {

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from core.schema.base import Message
 from core.schema.job import MAX_LOG_CHARACTERS, MAX_METRIC_POINTS
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from runner.api.client import WorkerClient
 from runner.runs.run_folder import RunFolder, replace_file
 

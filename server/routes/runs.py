@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from core.schema.base import Message
 from core.schema.job import RunSpec, RunStatus
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from server import runs
 from server.dependencies import ReadSession, Settings, Tracks
 from server.error_answers import documented

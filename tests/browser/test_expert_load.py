@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.schema.result import EXPERT_LOAD
+from core.schema.metric_point import EXPERT_LOAD
 from tests.server import factories
 
 pytestmark = pytest.mark.browser

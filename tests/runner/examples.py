@@ -4,16 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.schema.job import RunSpec, RunStatus
+from core.schema.metric_point import MetricPoint
 from core.schema.mirror import Mirror
-from core.schema.result import (
-    Anchor,
-    DataIdentity,
-    MetricPoint,
-    Provenance,
-    RunResult,
-    TaskScore,
-    Timing,
-)
+from core.schema.result import Anchor, DataIdentity, Provenance, RunResult, TaskScore, Timing
 from core.tracks import load_tracks
 from core.train.environment import RunEnvironment
 

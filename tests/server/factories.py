@@ -14,11 +14,11 @@ from core.schema.job import (
     SubmissionReceipt,
     WorkerRegistration,
 )
+from core.schema.metric_point import MetricPoint
 from core.schema.result import (
     Anchor,
     DataIdentity,
     FailureKind,
-    MetricPoint,
     Provenance,
     RunResult,
     TaskScore,

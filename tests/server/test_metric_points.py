@@ -3,7 +3,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
-from core.schema.result import EXPERT_LOAD, MetricPoint
+from core.schema.metric_point import EXPERT_LOAD, MetricPoint
 from server.database import write_session
 from server.metric_points import ROWS_PER_STATEMENT, insert_points
 from server.tables import Metric

@@ -3,7 +3,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint, TaskScore
+from core.schema.metric_point import EXPERT_LOAD, MetricPoint
+from core.schema.result import FailureKind, TaskScore
 from core.schema.right_bits import pack_right
 
 PLATFORM = {"worker_lost", "data_unavailable", "internal_error"}

@@ -5,7 +5,8 @@ import json
 import httpx
 
 from core.schema.job import Phase
-from core.schema.result import EXPERT_LOAD, FailureKind, MetricPoint
+from core.schema.metric_point import EXPERT_LOAD, MetricPoint
+from core.schema.result import FailureKind
 from core.schema.submission import RerunRequest, WithdrawalRequest
 from core.schema.telemetry import Telemetry, WorkerPoll
 from runner.api.client import AuthorClient, WorkerClient

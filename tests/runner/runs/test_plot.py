@@ -1,6 +1,6 @@
 """Pictures of metrics."""
 
-from core.schema.result import MetricPoint
+from core.schema.metric_point import MetricPoint
 from runner.runs import plot as plot_module
 from runner.runs.plot import plot_metrics
 from tests.runner import examples

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from core.schema.job import MAX_LOG_CHARACTERS
-from core.schema.result import EXPERT_LOAD
+from core.schema.metric_point import EXPERT_LOAD
 from runner.errors import ServerUnreachable
 from runner.runs.run_folder import RunFolder
 from runner.work import spool as spool_module
