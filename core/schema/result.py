@@ -11,6 +11,9 @@ from core.schema.base import Message
 from core.schema.experiment import TaskName
 from core.schema.right_bits import MAX_RIGHT_CHARACTERS, right_mask
 
+MAX_SECONDS = 1e9
+MAX_TOKENS_PER_SECOND = 1e12
+"""Far beyond what can be, but sums, means and ratios of such numbers are finite."""
 EVALUATION_PROTOCOL = 1
 """Raised whenever the same weights would score differently."""
 
@@ -129,13 +132,13 @@ class TaskScore(Message):
 class Timing(Message):
     """Where the time went; evaluation is never inside `train_seconds`."""
 
-    data_seconds: float = Field(ge=0.0)
+    data_seconds: float = Field(ge=0.0, le=MAX_SECONDS)
     """Preparing or opening the token files."""
-    compile_seconds: float = Field(ge=0.0)
+    compile_seconds: float = Field(ge=0.0, le=MAX_SECONDS)
     """Warm-up on dummy data; model and optimizer are restored after it."""
-    train_seconds: float = Field(ge=0.0)
+    train_seconds: float = Field(ge=0.0, le=MAX_SECONDS)
     """Optimizer steps alone, fenced by device synchronisation."""
-    eval_seconds: float = Field(ge=0.0)
+    eval_seconds: float = Field(ge=0.0, le=MAX_SECONDS)
     """Validation and tasks."""
 
 
@@ -222,7 +225,7 @@ class Provenance(Message):
 class Anchor(Message):
     """How fast a track's baseline trains on a worker: what its runs' speed is a ratio to."""
 
-    tokens_per_second: float = Field(gt=0.0)
+    tokens_per_second: float = Field(ge=1e-3, le=MAX_TOKENS_PER_SECOND)
     """Training tokens per second of the baseline, measured briefly on made-up tokens."""
     device: str
     """GPU model, or `cpu`."""
@@ -262,13 +265,13 @@ class RunResult(Message):
     perplexity is no number."""
     val_accuracy: float = Field(ge=0.0, le=1.0)
     """Top-1 next-token accuracy."""
-    val_bpb: float = Field(ge=0.0)
+    val_bpb: float = Field(ge=0.0, le=1e6)
     """Bits per UTF-8 byte of validation text."""
     tasks: tuple[TaskScore, ...] = ()
     """Multiple-choice scores."""
     timing: Timing
     """Phases."""
-    tokens_per_second: float = Field(ge=0.0)
+    tokens_per_second: float = Field(ge=0.0, le=MAX_TOKENS_PER_SECOND)
     """Training tokens over `train_seconds`."""
     peak_memory_bytes: int = Field(ge=0)
     """Largest memory in use on a device; on a processor, of the process."""

@@ -14,6 +14,7 @@ from tests.server.factories import (
     API,
     claim_one,
     data_identity,
+    report,
     run_result,
     send_result,
     submit,
@@ -55,6 +56,21 @@ def test_a_result_is_stored_with_its_key_and_its_cost(client: TestClient, sessio
     assert status["state"] == "succeeded"
     assert status["result"] == result.model_dump(mode="json")
     assert status["cost_usd"] == pytest.approx(0.001)
+
+
+def test_the_largest_speed_against_the_smallest_anchor_is_a_number(client: TestClient) -> None:
+    receipt = submit(client)
+    offer = claim_one(client)
+    result = run_result(baseline_speed=1e-3).model_dump(mode="json")
+    result["tokens_per_second"] = 1e12
+    smallest = {**result, "anchor": {**result["anchor"], "tokens_per_second": 5e-324}}
+    refused = report(client, offer, "result", result=smallest)
+    assert refused.status_code == 422
+    assert refused.json()["problems"][0]["path"] == "result.anchor.tokens_per_second"
+    assert report(client, offer, "result", result=result).status_code == 204
+    status = client.get(f"{API}/runs/{receipt.run_id}").json()
+    assert status["result"]["relative_speed"] == pytest.approx(1e15)
+    assert client.get("/tracks/debug").status_code == 200
 
 
 def test_every_device_of_a_run_is_paid_for(client: TestClient, session: Session) -> None:
