@@ -121,14 +121,18 @@ class Settler:
                 logger.error("results were not settled; trying again later", exc_info=error)
                 return
             except Exception as error:
+                if not self._in_work:
+                    logger.error("results cannot be looked for", exc_info=error)
+                    return
                 if limit == 1:
                     self._given_up.update(self._in_work)
-                    told = {"run_id": self._in_work[0]} if self._in_work else {}
+                    told = {"run_id": self._in_work[0]}
                     logger.error("a result cannot be settled", exc_info=error, extra=told)
                 limit = 1
 
     def _pass(self, tracks: Mapping[str, Track], queues_runs: bool, limit: int) -> int:
         """Settle results in one transaction; how many there were."""
+        self._in_work = []
         with write_session(self._engine) as session:
             results = first_unsettled(session, limit, self._given_up)
             self._in_work = [result.run_id for result in results]

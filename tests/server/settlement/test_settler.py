@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
@@ -211,3 +211,21 @@ def test_a_database_that_is_busy_is_asked_again(
     assert rows(session) == []
     app.state.settler.settle(app.state.tracks, queues_runs=False)
     assert rows(session) == ["n0"]
+
+
+@pytest.mark.timeout(30)
+def test_a_fault_before_any_result_is_read_ends_the_pass(
+    app: FastAPI,
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise DatabaseError("SELECT", None, Exception("database disk image is malformed"))
+
+    monkeypatch.setattr(settler_module, "first_unsettled", fail)
+    (offer,) = offers(client, 1)
+    assert send_result(client, offer, run_result(offer.run.seed)).status_code == 204
+    assert [r.message for r in caplog.records if r.levelno == logging.ERROR] == [
+        "results cannot be looked for"
+    ]
